@@ -1,0 +1,60 @@
+"""The command line: arguments in, text out, no logic.
+
+Each command lives in a module of this package and is imported when it is called, so
+that ``turnkeep status`` does not pay for what ``turnkeep demo`` needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from turnkeep import __version__
+from turnkeep.errors import TurnkeepError
+
+COMMANDS = {
+    "up": "server",
+    "down": "server",
+    "demo": "demo",
+    "import": "importing",
+    "deploy": "migrations",
+    "revert": "migrations",
+    "verify": "migrations",
+    "status": "migrations",
+    "log": "migrations",
+    "plan": "migrations",
+}
+"""Command name to the module of this package that defines it."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Give the commands in the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the command ``import`` from ``importing.import_command``, and so on."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"{__name__}.{COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="turnkeep")
+def cli() -> None:
+    """Every turn of an assistant's conversation, exactly once, in PostgreSQL."""
+
+
+def main() -> None:
+    """Run a command; what Turnkeep raises on purpose is one message and exit code 2."""
+    try:
+        cli()
+    except TurnkeepError as error:
+        click.echo(f"turnkeep: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,60 @@
+"""Which database a command works on, and how to say so."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from psycopg.conninfo import conninfo_to_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT_VARIABLE = "TURNKEEP_DATABASE_URL"
+LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE", "PGUSER")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A connection string and where it came from."""
+
+    conninfo: str
+    """What libpq takes: a ``postgresql://`` URL, ``key=value`` pairs, or empty."""
+    source: str
+    """``argument``, a variable's name, ``sqitch.conf`` or ``embedded server``."""
+
+    def __str__(self) -> str:
+        """Name the database for people: everything but the password, and the source."""
+        parts = conninfo_to_dict(self.conninfo)
+        parts.pop("password", None)
+        named = " ".join(f"{key}={value}" for key, value in parts.items())
+        return f"{named or 'libpq defaults'} (from {self.source})"
+
+
+def choose(
+    argument: str | None = None,
+    *,
+    configured: str | None = None,
+    may_embed: bool = True,
+    environ: Mapping[str, str] = os.environ,
+) -> Database:
+    """Find the database: argument, environment, configuration, libpq, embedded server.
+
+    ``configured`` is what sqitch.conf names, as a connection string. The embedded
+    server is started when it does not run yet, and only when ``may_embed``: a foreign
+    project must never land in it by accident.
+    """
+    if argument:
+        return Database(argument, "argument")
+    if url := environ.get(ENVIRONMENT_VARIABLE):
+        return Database(url, ENVIRONMENT_VARIABLE)
+    if configured:
+        return Database(configured, "sqitch.conf")
+    if named := [name for name in LIBPQ_VARIABLES if environ.get(name)]:
+        return Database("", ", ".join(named))
+    if not may_embed:
+        return Database("", "libpq defaults")
+    from turnkeep.embedded import start  # noqa: PLC0415
+
+    return Database(start().url, "embedded server")
