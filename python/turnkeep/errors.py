@@ -9,6 +9,7 @@ class TurnkeepError(Exception):
     def __init__(
         self, message: str, *, where: str | None = None, hint: str | None = None
     ) -> None:
+        """Take the three parts that a message has for people."""
         super().__init__(message)
         self.message = message
         self.where = where
@@ -18,3 +19,101 @@ class TurnkeepError(Exception):
         """Give one line a part, as a person reads them: where, what, what to do."""
         text = f"{self.where}: {self.message}" if self.where else self.message
         return f"{text}\nhint: {self.hint}" if self.hint else text
+
+
+class CallError(TurnkeepError):
+    """A call failed; the class says why, by SQLSTATE, and the cause is chained.
+
+    Raised as itself for an SQLSTATE that no subclass names.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | None = None,
+        detail: str | None = None,
+        hint: str | None = None,
+        sqlstate: str | None = None,
+    ) -> None:
+        """Take what the server said, part by part."""
+        super().__init__(message, where=where, hint=hint)
+        self.detail = detail
+        self.sqlstate = sqlstate
+        """Five characters, or None when the server never got to say anything."""
+
+    def __str__(self) -> str:
+        """Give the message with its detail, and the hint on a line of its own."""
+        if self.detail is None:
+            return super().__str__()
+        what, separator, hint = super().__str__().partition("\nhint: ")
+        return f"{what}: {self.detail}{separator}{hint}"
+
+
+class InvalidArgument(CallError):
+    """An argument has the wrong form: no array, no object, a wrong type inside."""
+
+
+class Forbidden(CallError):
+    """The caller may not act for this owner, or may not call this function."""
+
+
+class NotFound(CallError):
+    """The call names something that is not stored."""
+
+
+class Conflict(CallError):
+    """The request_id was used before, for another turn."""
+
+
+class TooLarge(CallError):
+    """The batch, the content or the metadata is over its limit."""
+
+
+class Unprocessable(CallError):
+    """Well-formed, but refused: what it says cannot be stored."""
+
+
+class NotDeployed(CallError):
+    """The database does not have the function: Turnkeep is missing or older."""
+
+
+class Unavailable(CallError):
+    """No answer: lost connection, no free connection, a server that is starting.
+
+    The call may have been carried out. Sent again with the same request_id it is not
+    carried out twice.
+    """
+
+
+BY_SQLSTATE: dict[str, type[CallError]] = {
+    "PT400": InvalidArgument,
+    "PT403": Forbidden,
+    "PT404": NotFound,
+    "PT409": Conflict,
+    "PT413": TooLarge,
+    "PT422": Unprocessable,
+    # What the server itself says before a function of ours is reached.
+    "22P02": InvalidArgument,
+    "22P05": Unprocessable,
+    "42501": Forbidden,
+    "42883": NotDeployed,
+    "3F000": NotDeployed,
+    "53300": Unavailable,
+    "57P01": Unavailable,
+    "57P02": Unavailable,
+    "57P03": Unavailable,
+    "57P05": Unavailable,
+    "40P01": Unavailable,
+    "40001": Unavailable,
+}
+"""SQLSTATE to exception; class 08 (connection) is `Unavailable` as a whole."""
+
+
+def class_for(sqlstate: str | None) -> type[CallError]:
+    """Give the exception class of an SQLSTATE, `CallError` when none is named."""
+    if sqlstate is None:
+        return CallError
+    if sqlstate.startswith("08"):
+        return Unavailable
+    return BY_SQLSTATE.get(sqlstate, CallError)
