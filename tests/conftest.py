@@ -1,0 +1,3 @@
+"""The shared parts are plugins, a module each."""
+
+pytest_plugins = ["support.marks", "support.servers", "support.databases"]
