@@ -1,0 +1,409 @@
+"""sqitch.conf, the environment, and the target they name.
+
+Three files are read, a later one overriding an earlier one variable by variable: the
+system's, the user's, the project's. The syntax is Git's, as Config::GitLike reads it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import pwd
+import re
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from turnkeep.sqitch.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+SYSTEM_FILE = "/etc/sqitch/sqitch.conf"
+PROJECT_FILE = "sqitch.conf"
+_ENGINES = ("pg", "postgres", "postgresql", "pgsql")
+_HEADER = re.compile(r'\[\s*([^\s"\]]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
+_KEY = re.compile(r"([^\s=#;\[][^=\n]*?)[ \t]*(?:=[ \t]*|(?=[#;\n]|\Z))")
+_VALUE_PART = re.compile(
+    r"""
+      "(?P<quoted>(?:[^"\\]|\\.)*)"
+    | \\(?P<escaped>[ntb"'\\])
+    | (?P<continued>\\\n[ \t]*)
+    | (?P<comment>(?:(?<=[ \t])|(?<=^))[#;][^\n]*)
+    | (?P<space>[ \t\r]+)
+    | (?P<plain>[^"\\\s]+?(?=["\\\s]|\Z))
+    """,
+    re.VERBOSE,
+)
+_ESCAPES = {"n": "\n", "t": "\t", "b": "\b"}
+_TRUE = ("true", "yes", "on", "1")
+_FALSE = ("false", "no", "off", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The merged configuration: keys like ``core.engine``, ``target.prod.uri``."""
+
+    values: dict[str, str] = field(default_factory=dict)
+
+    def get(self, key: str) -> str | None:
+        """Give a value; an empty one and ``0`` count as not set, as in Sqitch."""
+        value = self.values.get(key)
+        return None if value in (None, "", "0") else value
+
+    def flag(self, key: str) -> bool | None:
+        """Give a switch, None when it is not set. Raises ConfigError for other words."""
+        value = self.values.get(key)
+        if value is None:
+            return None
+        if value.lower() not in (*_TRUE, *_FALSE):
+            raise ConfigError(
+                f'"{value}" is neither true nor false', where=f"sqitch.conf: {key}"
+            )
+        return value.lower() in _TRUE
+
+    def section(self, name: str) -> dict[str, str]:
+        """Give the keys of a section without its name."""
+        prefix = f"{name}."
+        return {
+            key.removeprefix(prefix): value
+            for key, value in self.values.items()
+            if key.startswith(prefix) and "." not in key.removeprefix(prefix)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who deploys: the registry's committer."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to deploy and where the project's files are.
+
+    ``name`` is what messages call the database; ``conninfo`` is None as long as neither
+    an argument nor the configuration says more than "PostgreSQL".
+    """
+
+    name: str
+    conninfo: str | None
+    registry: str
+    directory: Path
+    plan_file: Path
+    deploy_dir: Path
+    revert_dir: Path
+    verify_dir: Path
+    reworked_deploy_dir: Path
+    reworked_revert_dir: Path
+    reworked_verify_dir: Path
+    extension: str
+    variables: dict[str, str]
+    """Of the engine's and the target's ``variables`` sections."""
+
+
+def load(directory: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read the three files. Raises ConfigError with file and line for bad syntax."""
+    values: dict[str, str] = {}
+    for path in _files(directory, environ):
+        try:
+            text = path.read_text("utf-8")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
+        values.update(parse(text, str(path)))
+    return Config(values)
+
+
+def parse(text: str, file: str) -> Iterator[tuple[str, str]]:
+    """Read a configuration: pairs of a key like ``target.prod.uri`` and its value."""
+    text = text.replace("\r\n", "\n")
+    section, position = "", 0
+    while position < len(text):
+        if skipped := re.compile(r"\s+|[#;][^\n]*").match(text, position):
+            position = skipped.end()
+        elif header := _HEADER.match(text, position):
+            name, sub = header.groups()
+            section = name.lower() + (f".{_unquote(sub)}" if sub is not None else "")
+            position = header.end()
+        elif section and (key := _KEY.match(text, position)):
+            if key[0].rstrip(" \t").endswith("="):
+                value, position = _value(text, key.end(), file)
+            else:
+                value, position = "true", key.end()
+            yield f"{section}.{_key_name(section, key[1])}", value
+        else:
+            line = text.count("\n", 0, position) + 1
+            raise ConfigError("not a section and not a setting", where=f"{file}:{line}")
+
+
+def person(config: Config, environ: Mapping[str, str] = os.environ) -> Person:
+    """Find out who deploys. Raises ConfigError for a name that would not be readable."""
+    login = environ.get("SQITCH_ORIG_SYSUSER") or _login()
+    name = (
+        environ.get("SQITCH_FULLNAME")
+        or config.get("user.name")
+        or environ.get("SQITCH_ORIG_FULLNAME")
+        or _full_name(login)
+        or login
+    )
+    email = (
+        environ.get("SQITCH_EMAIL")
+        or config.get("user.email")
+        or environ.get("SQITCH_ORIG_EMAIL")
+        or f"{login}@{socket.gethostname()}"
+    )
+    if "<" in name or name.startswith("["):
+        raise ConfigError(
+            f'User name may not contain "<" or start with "[": {name}',
+            hint="set SQITCH_FULLNAME",
+        )
+    if ">" in email:
+        raise ConfigError(
+            f'User email may not contain ">": {email}', hint="set SQITCH_EMAIL"
+        )
+    return Person(name, email)
+
+
+def target(
+    config: Config,
+    directory: Path,
+    name: str | None = None,
+    *,
+    registry: str | None = None,
+    plan_file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Target:
+    """Resolve a target: a name of the configuration, a ``db:pg:`` URI, a URL.
+
+    None stands for the default: ``SQITCH_TARGET``, ``core.target``, the engine's.
+    Raises ConfigError when there is no such target, or it is not PostgreSQL.
+    """
+    engine = (config.get("core.engine") or "pg").strip()
+    name = (
+        name
+        or environ.get("SQITCH_TARGET")
+        or config.get("core.target")
+        or config.get(f"engine.{engine}.target")
+        or f"db:{engine}:"
+    )
+    uri = name
+    if not is_connection(name):
+        found = config.get(f"target.{name}.uri")
+        if not found:
+            if config.section(f"target.{name}"):
+                raise ConfigError(f'No URI associated with target "{name}"')
+            raise ConfigError(
+                f'Cannot find target "{name}"',
+                hint="give a postgresql:// URL, a db:pg: URI, or a target of "
+                "sqitch.conf",
+            )
+        uri = found
+
+    def setting(key: str) -> str | None:
+        return (
+            config.get(f"target.{name}.{key}")
+            or config.get(f"engine.pg.{key}")
+            or config.get(f"core.{key}")
+        )
+
+    def path(key: str, default: Path) -> Path:
+        found = setting(key)
+        return directory / found if found else default
+
+    top = path("top_dir", directory)
+    reworked = path("reworked_dir", top)
+    return Target(
+        name=name if name != uri else display(uri, environ),
+        conninfo=to_conninfo(uri, environ),
+        registry=registry or setting("registry") or "sqitch",
+        directory=directory,
+        plan_file=plan_file or path("plan_file", top / "sqitch.plan"),
+        deploy_dir=path("deploy_dir", top / "deploy"),
+        revert_dir=path("revert_dir", top / "revert"),
+        verify_dir=path("verify_dir", top / "verify"),
+        reworked_deploy_dir=path("reworked_deploy_dir", reworked / "deploy"),
+        reworked_revert_dir=path("reworked_revert_dir", reworked / "revert"),
+        reworked_verify_dir=path("reworked_verify_dir", reworked / "verify"),
+        extension=setting("extension") or "sql",
+        variables={
+            **config.section("engine.pg.variables"),
+            **config.section(f"target.{name}.variables"),
+        },
+    )
+
+
+def is_connection(text: str) -> bool:
+    """Tell a connection (URI, URL, ``key=value`` pairs) from the name of a target."""
+    return ":" in text or "=" in text
+
+
+def to_conninfo(uri: str, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Translate a ``db:pg:`` URI or a URL to what libpq takes.
+
+    None: it says nothing but the kind of database. Raises ConfigError for another kind
+    of database and for what libpq cannot read.
+    """
+    own = _behind_db(uri)
+    if own is None:
+        _check_conninfo(uri)
+        return uri
+    engine, _, rest = own.partition(":")
+    if engine not in _ENGINES:
+        raise ConfigError(
+            f"{uri} is not a PostgreSQL database",
+            hint="turnkeep deploys to PostgreSQL only: db:pg:NAME or a "
+            "postgresql:// URL",
+        )
+    parts: dict[str, str] = {}
+    if rest.startswith("//"):
+        split = urlsplit(f"pg:{rest}")
+        user, _, host = split.netloc.rpartition("@")
+        name, _, password = user.partition(":")
+        host, port = _host_and_port(host)
+        parts = {
+            "host": host,
+            "port": port,
+            "user": name,
+            "password": password,
+            "dbname": split.path.removeprefix("/"),
+        }
+        query = split.query
+    else:
+        parts["dbname"], _, query = rest.partition("?")
+    parts = {key: unquote(value) for key, value in parts.items() if value}
+    parts |= dict(parse_qsl(query))
+    for key, variable in (("user", "SQITCH_USERNAME"), ("password", "SQITCH_PASSWORD")):
+        if environ.get(variable):
+            parts[key] = environ[variable]
+    if not parts:
+        return None
+    conninfo = " ".join(f"{key}={_quoted(value)}" for key, value in parts.items())
+    _check_conninfo(conninfo)
+    return conninfo
+
+
+def display(uri: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Give the name of a database for messages: as Sqitch does, without a password."""
+    own = _behind_db(uri)
+    if own is None:
+        return describe(uri, environ)
+    shown = re.sub(r"(//[^/@:]*:)[^/@]*@", r"\1@", own)
+    return f"db:{shown}" + (
+        "" if shown.partition(":")[2] else _default_database(environ)
+    )
+
+
+def describe(conninfo: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Give the name of a database that libpq's own syntax describes."""
+    parts = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}
+    user = parts.get("user", "")
+    host = parts.get("host", "")
+    if host.startswith(("/", "@")):
+        host = ""
+    place = (f"{user}@" if user and host else "") + host
+    if "port" in parts and host:
+        place += f":{parts['port']}"
+    name = parts.get("dbname") or user or _default_database(environ)
+    return f"db:pg://{place}/{name}" if place else f"db:pg:{name}"
+
+
+def _behind_db(uri: str) -> str | None:
+    """Give the part of a Sqitch URI behind ``db:``, None for libpq's own syntax."""
+    if uri.startswith("db:"):
+        return uri.removeprefix("db:")
+    if uri.startswith(("postgresql://", "postgres://")):
+        return None
+    return uri if uri.partition(":")[0] in _ENGINES else None
+
+
+def _check_conninfo(conninfo: str) -> None:
+    try:
+        conninfo_to_dict(conninfo)
+    except ProgrammingError as error:
+        raise ConfigError(
+            f"not a way to name a database: {str(error).strip()}",
+            hint="give a postgresql:// URL, a db:pg: URI, or a target of sqitch.conf",
+        ) from None
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _host_and_port(text: str) -> tuple[str, str]:
+    found = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?", text)
+    if not found:
+        return text, ""
+    return found[1].strip("[]"), found[2] or ""
+
+
+def _default_database(environ: Mapping[str, str]) -> str:
+    return environ.get("PGDATABASE") or environ.get("PGUSER") or _login()
+
+
+def _files(directory: Path, environ: Mapping[str, str]) -> Iterable[Path]:
+    yield Path(environ.get("SQITCH_SYSTEM_CONFIG") or SYSTEM_FILE)
+    user = environ.get("SQITCH_USER_CONFIG")
+    yield Path(user) if user else Path("~/.sqitch/sqitch.conf").expanduser()
+    if named := environ.get("SQITCH_CONFIG"):
+        yield Path(named)
+        return
+    here = directory.resolve()
+    for parent in (here, *here.parents):
+        if (parent / PROJECT_FILE).is_file():
+            yield parent / PROJECT_FILE
+            return
+
+
+def _key_name(section: str, key: str) -> str:
+    # The names of psql's variables keep their case; settings have none.
+    return key if section.endswith("variables") else key.lower()
+
+
+def _value(text: str, position: int, file: str) -> tuple[str, int]:
+    value, space = "", ""
+    while position < len(text) and text[position] != "\n":
+        part = _VALUE_PART.match(text, position)
+        if not part:
+            line = text.count("\n", 0, position) + 1
+            raise ConfigError("a value that cannot be read", where=f"{file}:{line}")
+        position = part.end()
+        match part.lastgroup:
+            case "quoted":
+                value, space = value + space + _unquote(part["quoted"]), ""
+            case "escaped":
+                escaped = part["escaped"]
+                value, space = value + space + _ESCAPES.get(escaped, escaped), ""
+            case "plain":
+                value, space = value + space + part["plain"], ""
+            case "space":
+                space = " " if value else ""
+    return value, position
+
+
+def _unquote(text: str) -> str:
+    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), text)
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _full_name(login: str) -> str:
+    try:
+        return pwd.getpwnam(login).pw_gecos.partition(",")[0]
+    except KeyError:
+        return ""

@@ -1,0 +1,75 @@
+"""What the engine raises, one sentence a class.
+
+The texts are Sqitch's own where Sqitch has one, so that a search for them finds help.
+"""
+
+from __future__ import annotations
+
+from turnkeep.errors import TurnkeepError
+
+
+class SqitchError(TurnkeepError):
+    """Something about a Sqitch project, its scripts or its registry is wrong."""
+
+
+class PlanError(SqitchError):
+    """The plan file cannot be read as a plan.
+
+    ``line`` counts from 1; it is None when the fault has no single line.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str,
+        line: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.file = file
+        self.line = line
+
+
+class UnknownChangeError(SqitchError):
+    """A name on the command line or in a plan names no change, or several."""
+
+
+class ConfigError(SqitchError):
+    """The configuration or the arguments do not name a target that can be used."""
+
+
+class ScriptError(SqitchError):
+    """A script cannot be used as it stands; nothing of it was run."""
+
+
+class ScriptFailedError(SqitchError):
+    """The server refused a statement of a script; its effects were rolled back."""
+
+
+class VerifyFailedError(SqitchError):
+    """A verify script failed, or the database does not agree with the plan."""
+
+
+class RegistryError(SqitchError):
+    """The registry is missing, of another version, or belongs to another project."""
+
+
+class DeployError(SqitchError):
+    """The deployment was refused before it began, or it failed."""
+
+
+class RevertError(SqitchError):
+    """The changes cannot be reverted."""
+
+
+class NotConfirmedError(SqitchError):
+    """Nobody could be asked whether to revert, so nothing was reverted."""
+
+
+class LockTimeoutError(SqitchError):
+    """Another deployment or revert kept the database for too long."""
+
+
+class ServerError(SqitchError):
+    """The server cannot be reached, refused the login, or went away."""

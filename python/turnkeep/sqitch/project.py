@@ -1,0 +1,127 @@
+"""A Sqitch project: its configuration, its plan, its scripts, who works on it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from turnkeep.sqitch import config as configuration
+from turnkeep.sqitch import plan as planning
+from turnkeep.sqitch import script
+from turnkeep.sqitch.errors import PlanError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from turnkeep.sqitch.config import Config, Person, Target
+    from turnkeep.sqitch.plan import Plan
+    from turnkeep.sqitch.registry import Deployed
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What a command works with: everything but the connection."""
+
+    config: Config
+    target: Target
+    plan: Plan
+    person: Person
+
+    def deploy_script(self, name: str, rework_tags: Sequence[str]) -> Path:
+        """Give the path of a change's deploy script."""
+        return self._script("deploy", name, rework_tags)
+
+    def revert_script(self, name: str, rework_tags: Sequence[str]) -> Path:
+        """Give the path of a change's revert script."""
+        return self._script("revert", name, rework_tags)
+
+    def verify_script(self, name: str, rework_tags: Sequence[str]) -> Path:
+        """Give the path of a change's verify script."""
+        return self._script("verify", name, rework_tags)
+
+    def rework_tags(
+        self, deployed: Sequence[Deployed]
+    ) -> dict[str, tuple[str, ...]]:
+        """Give, by identifier, the tags under which a reworked change has its scripts.
+
+        The plan decides where it knows the change; otherwise the tags that lie between
+        two deployed changes of the same name do.
+        """
+        found: dict[str, tuple[str, ...]] = {}
+        for index, change in enumerate(deployed):
+            planned = self.plan.find(change.id)
+            if planned:
+                found[change.id] = planned.rework_tags
+                continue
+            tags: list[list[str]] = []
+            for later in deployed[index:]:
+                if later.name == change.name and later is not change:
+                    found[change.id] = tuple(
+                        tag.removeprefix("@") for group in reversed(tags) for tag in group
+                    )
+                    break
+                tags.append(list(later.tags))
+        return found
+
+    def _script(
+        self, kind: script.Kind, name: str, rework_tags: Sequence[str]
+    ) -> Path:
+        target = self.target
+        directories = {
+            "deploy": (target.deploy_dir, target.reworked_deploy_dir),
+            "revert": (target.revert_dir, target.reworked_revert_dir),
+            "verify": (target.verify_dir, target.reworked_verify_dir),
+        }
+        is_reworked = bool(rework_tags)
+        segments = script.path_segments(
+            name, rework_tags, target.extension, directories["deploy"][is_reworked]
+        )
+        return directories[kind][is_reworked] / segments
+
+
+def open_project(
+    directory: Path,
+    *,
+    target: str | None = None,
+    registry: str | None = None,
+    plan_file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Project:
+    """Read configuration and plan of the project in a directory.
+
+    Raises ConfigError or PlanError.
+    """
+    config = configuration.load(directory, environ)
+    resolved = configuration.target(
+        config,
+        directory,
+        target,
+        registry=registry,
+        plan_file=plan_file,
+        environ=environ,
+    )
+    return Project(
+        config=config,
+        target=resolved,
+        plan=read_plan(resolved.plan_file),
+        person=configuration.person(config, environ),
+    )
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan file. Raises PlanError."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise PlanError(
+            f"Plan file {path} does not exist",
+            file=str(path),
+            hint="go to the directory of the project, or name the plan with --plan-file",
+        ) from None
+    except OSError as error:
+        raise PlanError(
+            f"Plan file {path} cannot be read: {error.strerror}", file=str(path)
+        ) from None
+    return planning.parse(planning.decode(content, str(path)), str(path))

@@ -1,0 +1,680 @@
+"""The registry: Sqitch's tables, read and written exactly as Sqitch does.
+
+Every statement names its schema, because a script may leave any search_path behind.
+Times are the server's ``clock_timestamp()`` at each insert: everything that Sqitch
+looks up later ("the change before", "as of this tag") goes by their order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from psycopg.sql import SQL, Identifier
+
+from turnkeep.sqitch import lexer
+from turnkeep.sqitch.errors import RegistryError, UnknownChangeError
+from turnkeep.sqitch.plan import ambiguous, split_offset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from psycopg import Connection
+
+    from turnkeep.sqitch.config import Person
+    from turnkeep.sqitch.plan import Change, Depend, Plan, Tag
+
+RELEASE = "1.1"
+_UTC = "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'"
+_COLUMNS = f"""
+    c.change_id, c.change, c.project, c.note,
+    pg_catalog.to_char(c.planned_at at time zone 'UTC', {_UTC}),
+    c.planner_name, c.planner_email,
+    array(
+        select t.tag from {{registry}}.tags t
+        where t.change_id = c.change_id order by t.tag
+    ),
+    c.script_hash,
+    pg_catalog.to_char(c.committed_at at time zone 'UTC', {_UTC}),
+    c.committer_name, c.committer_email
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A change as the registry has it. Tags come with their @, in order of name."""
+
+    id: str
+    name: str
+    project: str
+    note: str
+    planned_at: str
+    planner_name: str
+    planner_email: str
+    tags: tuple[str, ...]
+    script_hash: str | None = None
+    committed_at: str = ""
+    committer_name: str = ""
+    committer_email: str = ""
+
+    @property
+    def label(self) -> str:
+        """Give the name and the tags, as every listing shows them."""
+        return " ".join([self.name, *self.tags])
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedTag:
+    """A tag as the registry has it, with its @."""
+
+    tag: str
+    committed_at: str
+    committer_name: str
+    committer_email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line of the history: ``event`` is deploy, revert or fail."""
+
+    event: str
+    project: str
+    change_id: str
+    change: str
+    note: str
+    requires: tuple[str, ...]
+    conflicts: tuple[str, ...]
+    tags: tuple[str, ...]
+    committer_name: str
+    committer_email: str
+    committed_at: str
+    planner_name: str
+    planner_email: str
+    planned_at: str
+
+
+def from_plan(change: Change, project: str) -> Deployed:
+    """Describe a planned change as the registry would."""
+    return Deployed(
+        id=change.id,
+        name=change.name,
+        project=project,
+        note=change.note,
+        planned_at=change.planned_at,
+        planner_name=change.planner_name,
+        planner_email=change.planner_email,
+        tags=tuple(f"@{tag.name}" for tag in change.tags),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The registry in one schema of one database, for one project."""
+
+    connection: Connection[tuple[Any, ...]]
+    schema: str
+    plan: Plan | None
+    project: str
+    destination: str
+
+    def is_initialized(self) -> bool:
+        """Tell whether the registry's tables exist."""
+        return bool(
+            self._value(
+                """
+                select exists (
+                    select from pg_catalog.pg_tables
+                    where schemaname = %s and tablename = 'changes'
+                )
+                """,
+                self.schema,
+            )
+        )
+
+    def check_version(self) -> None:
+        """Raise RegistryError unless the registry is there, in the release we know."""
+        if not self.is_initialized():
+            raise RegistryError(
+                f"No registry found in {self.destination}. Have you ever deployed?"
+            )
+        has_releases = self._value(
+            """
+            select exists (
+                select from pg_catalog.pg_tables
+                where schemaname = %s and tablename = 'releases'
+            )
+            """,
+            self.schema,
+        )
+        version = "0"
+        if has_releases:
+            found = self._value("select max(version)::text from {registry}.releases")
+            version = found or "0"
+        if float(version) > float(RELEASE):
+            raise RegistryError(
+                f"Registry version is {version} but {RELEASE} is the latest known. "
+                "Please upgrade Sqitch",
+                hint="a newer tool has deployed here; use it, or a newer turnkeep",
+            )
+        if float(version) < float(RELEASE):
+            raise RegistryError(
+                f"Registry is at version {version} but latest is {RELEASE}. Please run "
+                'the "upgrade" command',
+                hint="`sqitch upgrade` brings it up to date",
+            )
+
+    def create(self, person: Person) -> None:
+        """Create the tables and say who did; the caller opens the transaction."""
+        text = (files(__package__) / "registry.sql").read_text("utf-8")
+        for statement in lexer.split(text, "registry.sql", {"registry": self.schema}):
+            self.connection.execute(statement.sql.encode())
+        self._run(
+            """
+            insert into {registry}.releases (
+                version, installed_at, installer_name, installer_email
+            )
+            values (%s::real, pg_catalog.clock_timestamp(), %s, %s)
+            """,
+            RELEASE,
+            person.name,
+            person.email,
+        )
+
+    def register_project(self, person: Person) -> None:
+        """Record the project. Raises RegistryError if it is another one's name or URI."""
+        uri = self.plan.uri if self.plan else None
+        named = self._rows(
+            "select uri from {registry}.projects where project = %s", self.project
+        )
+        if named:
+            self._check_uri(uri, named[0][0])
+            return
+        if uri is not None:
+            using = self._value(
+                "select project from {registry}.projects where uri = %s", uri
+            )
+            if using is not None:
+                raise RegistryError(
+                    f'Cannot register "{self.project}" with URI {uri}: project '
+                    f'"{using}" already using that URI'
+                )
+        self._run(
+            """
+            insert into {registry}.projects (
+                project, uri, creator_name, creator_email, created_at
+            )
+            values (%s, %s, %s, %s, pg_catalog.clock_timestamp())
+            """,
+            self.project,
+            uri,
+            person.name,
+            person.email,
+        )
+
+    def projects(self) -> list[str]:
+        """List the projects of this registry."""
+        return [
+            row[0]
+            for row in self._rows(
+                "select project from {registry}.projects order by project"
+            )
+        ]
+
+    def lock(self) -> None:
+        """Keep other tools from writing changes until the transaction ends."""
+        self._run("lock table {registry}.changes in exclusive mode")
+
+    def latest(self) -> Deployed | None:
+        """Give the project's change that was deployed last."""
+        return next(
+            self._deployed("where c.project = %s order by c.committed_at desc limit 1"),
+            None,
+        )
+
+    def deployed(self) -> list[Deployed]:
+        """Give the project's changes, in the order in which they were deployed."""
+        return list(self._deployed("where c.project = %s order by c.committed_at"))
+
+    def deployed_since(self, change_id: str) -> list[Deployed]:
+        """Give the project's changes that were deployed after this one."""
+        return list(
+            self._deployed(
+                """
+                where c.project = %s and c.committed_at > (
+                    select b.committed_at from {registry}.changes b
+                    where b.change_id = %s
+                )
+                order by c.committed_at
+                """,
+                change_id,
+            )
+        )
+
+    def tags(self) -> list[DeployedTag]:
+        """Give the project's tags, the newest first."""
+        return [
+            DeployedTag(*row)
+            for row in self._rows(
+                f"""
+                select tag, pg_catalog.to_char(committed_at at time zone 'UTC', {_UTC}),
+                    committer_name, committer_email
+                from {{registry}}.tags where project = %s
+                order by committed_at desc
+                """,
+                self.project,
+            )
+        ]
+
+    def are_deployed(self, change_ids: Sequence[str]) -> list[str]:
+        """Give those of the identifiers that are deployed already."""
+        return [
+            row[0]
+            for row in self._rows(
+                """
+                select change_id from {registry}.changes where change_id = any(%s)
+                """,
+                list(change_ids),
+            )
+        ]
+
+    def hashes(self) -> dict[str, str]:
+        """Give the script hashes of the project's deployed changes with their names."""
+        return dict(
+            self._rows(
+                """
+                select script_hash, change from {registry}.changes
+                where project = %s and script_hash is not null
+                """,
+                self.project,
+            )
+        )
+
+    def id_for_depend(self, depend: Depend) -> str | None:
+        """Resolve a dependency: of several instances of a name, the oldest."""
+        if depend.id is not None:
+            return self._value(
+                "select change_id from {registry}.changes where change_id = %s",
+                depend.id,
+            )
+        project = depend.project or self.project
+        return self._id_for(project, depend.change, depend.tag, first=True)
+
+    def id_for_key(self, key: str) -> str | None:
+        """Resolve ``name``, ``@tag``, ``name@tag``, an identifier, ``@HEAD^`` ...
+
+        Raises UnknownChangeError when a bare name has several instances.
+        """
+        key, offset = split_offset(key)
+        name, _, tag = key.partition("@")
+        if not tag and len(name) == 40:  # noqa: PLR2004 - a SHA-1
+            found = self._value(
+                "select change_id from {registry}.changes where change_id = %s", name
+            )
+        elif not tag and name in ("HEAD", "ROOT"):
+            found = self._id_for(self.project, None, name)
+        else:
+            found = self._id_for(self.project, name or None, tag or None)
+        if found is None or offset == 0:
+            return found
+        return self._step(found, offset)
+
+    def get(self, change_id: str) -> Deployed:
+        """Give the change with this identifier."""
+        return next(
+            self._deployed("where c.project = %s and c.change_id = %s", change_id)
+        )
+
+    def requiring(self, change_id: str) -> list[tuple[str, str, str, str | None]]:
+        """Give what requires a change: identifier, project, name, as-of tag."""
+        return [
+            (row[0], row[1], row[2], row[3])
+            for row in self._rows(
+                """
+                select c.change_id, c.project, c.change, (
+                    select t.tag
+                    from {registry}.changes l
+                    join {registry}.tags t on t.change_id = l.change_id
+                    where l.project = c.project and l.committed_at >= c.committed_at
+                    order by l.committed_at
+                    limit 1
+                )
+                from {registry}.dependencies d
+                join {registry}.changes c on c.change_id = d.change_id
+                where d.dependency_id = %s
+                """,
+                change_id,
+            )
+        ]
+
+    def log_deploy(
+        self,
+        change: Change,
+        script_hash: str | None,
+        resolved: Mapping[Depend, str],
+        person: Person,
+    ) -> None:
+        """Record a deployed change: row, dependencies, tags, event."""
+        self._run(
+            """
+            insert into {registry}.changes (
+                change_id, script_hash, change, project, note,
+                committer_name, committer_email,
+                planned_at, planner_name, planner_email, committed_at
+            )
+            values (
+                %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, pg_catalog.clock_timestamp()
+            )
+            """,
+            change.id,
+            script_hash,
+            change.name,
+            self.project,
+            change.note,
+            person.name,
+            person.email,
+            change.planned_at,
+            change.planner_name,
+            change.planner_email,
+        )
+        depends = (*change.requires, *change.conflicts)
+        if depends:
+            self._run(
+                """
+                insert into {registry}.dependencies (
+                    change_id, type, dependency, dependency_id
+                )
+                select %s, d.type, d.dependency, d.dependency_id
+                from unnest(%s::text[], %s::text[], %s::text[]) with ordinality
+                    as d (type, dependency, dependency_id, n)
+                order by d.n
+                """,
+                change.id,
+                ["conflict" if each.is_conflict else "require" for each in depends],
+                [each.text for each in depends],
+                [None if each.is_conflict else resolved[each] for each in depends],
+            )
+        self.log_tags(change, person)
+        self._log_event(
+            "deploy",
+            from_plan(change, self.project),
+            [each.text for each in change.requires],
+            [each.text for each in change.conflicts],
+            person,
+        )
+
+    def log_fail(self, change: Change, person: Person) -> None:
+        """Record that a change could not be deployed."""
+        self._log_event(
+            "fail",
+            from_plan(change, self.project),
+            [each.text for each in change.requires],
+            [each.text for each in change.conflicts],
+            person,
+        )
+
+    def log_tags(self, change: Change, person: Person) -> None:
+        """Record those tags of a deployed change that are not recorded yet."""
+        for tag in change.tags:
+            self._log_tag(change.id, tag, person)
+
+    def log_revert(self, change: Deployed, person: Person) -> None:
+        """Take a change out of the registry, and say so in the history."""
+        tags = self._rows(
+            "delete from {registry}.tags where change_id = %s returning tag", change.id
+        )
+        stored = self._rows(
+            """
+            select type, dependency from {registry}.dependencies where change_id = %s
+            """,
+            change.id,
+        )
+        self._run("delete from {registry}.changes where change_id = %s", change.id)
+        self._log_event(
+            "revert",
+            change,
+            [name for kind, name in stored if kind == "require"],
+            [name for kind, name in stored if kind == "conflict"],
+            person,
+            [row[0] for row in tags],
+        )
+
+    def events(  # noqa: PLR0913 - one filter of `sqitch log` each
+        self,
+        *,
+        kinds: Sequence[str] = (),
+        change: str | None = None,
+        project: str | None = None,
+        committer: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        ascending: bool = False,
+    ) -> list[Event]:
+        """Search the history of all projects; patterns are regular expressions."""
+        rows = self._rows(
+            f"""
+            select e.event, e.project, e.change_id, e.change, e.note,
+                e.requires, e.conflicts, e.tags,
+                e.committer_name, e.committer_email,
+                pg_catalog.to_char(e.committed_at at time zone 'UTC', {_UTC}),
+                e.planner_name, e.planner_email,
+                pg_catalog.to_char(e.planned_at at time zone 'UTC', {_UTC})
+            from {{registry}}.events e
+            where (%s::text[] is null or e.event = any(%s))
+                and (%s::text is null or e.change ~ %s)
+                and (%s::text is null or e.project ~ %s)
+                and (%s::text is null or e.committer_name ~ %s)
+            order by e.committed_at {"asc" if ascending else "desc"}
+            limit %s offset %s
+            """,
+            *([list(kinds) or None] * 2),
+            *([change] * 2),
+            *([project] * 2),
+            *([committer] * 2),
+            limit,
+            offset,
+        )
+        return [
+            Event(*row[:5], tuple(row[5]), tuple(row[6]), tuple(row[7]), *row[8:])
+            for row in rows
+        ]
+
+    def _check_uri(self, uri: str | None, registered: str | None) -> None:
+        if uri == registered:
+            return
+        wanted = "without URI" if uri is None else f"with URI {uri}"
+        has = "NULL URI" if registered is None else f"URI {registered}"
+        raise RegistryError(
+            f'Cannot register "{self.project}" {wanted}: already exists with {has}'
+        )
+
+    def _id_for(
+        self,
+        project: str,
+        change: str | None,
+        tag: str | None,
+        *,
+        first: bool = False,
+    ) -> str | None:
+        if change is None:
+            if tag in ("HEAD", "ROOT"):
+                direction = SQL("desc" if tag == "HEAD" else "asc")
+                return self._value(
+                    """
+                    select change_id from {registry}.changes where project = %s
+                    order by committed_at {direction} limit 1
+                    """,
+                    project,
+                    direction=direction,
+                )
+            return self._value(
+                """
+                select change_id from {registry}.tags where project = %s and tag = %s
+                """,
+                project,
+                f"@{tag}",
+            )
+        if tag == "ROOT":
+            return None
+        if tag is not None and tag != "HEAD":
+            return self._value(
+                """
+                select c.change_id
+                from {registry}.changes c
+                join {registry}.tags t
+                    on c.committed_at <= t.committed_at and c.project = t.project
+                where c.project = %s and c.change = %s and t.tag = %s
+                order by c.committed_at desc
+                limit 1
+                """,
+                project,
+                change,
+                f"@{tag}",
+            )
+        found = [
+            row[0]
+            for row in self._rows(
+                """
+                select change_id from {registry}.changes
+                where project = %s and change = %s
+                order by committed_at
+                """,
+                project,
+                change,
+            )
+        ]
+        if not found:
+            return None
+        if tag == "HEAD":
+            return str(found[-1])
+        if len(found) > 1 and not first:
+            raise self._ambiguous(change, found)
+        return str(found[0])
+
+    def _ambiguous(self, name: str, found: Sequence[str]) -> UnknownChangeError:
+        names = []
+        for change_id in reversed(found):
+            planned = self.plan.find(change_id) if self.plan else None
+            names.append(
+                planned.qualified_name
+                if planned
+                else self._value(
+                    """
+                    select c.change || coalesce((
+                        select t.tag
+                        from {registry}.changes l
+                        join {registry}.tags t on t.change_id = l.change_id
+                        where l.project = c.project
+                            and l.committed_at >= c.committed_at
+                        order by l.committed_at
+                        limit 1
+                    ), '@HEAD')
+                    from {registry}.changes c where c.change_id = %s
+                    """,
+                    change_id,
+                )
+            )
+        return ambiguous(name, names)
+
+    def _step(self, change_id: str, offset: int) -> str | None:
+        return self._value(
+            """
+            select c.change_id from {registry}.changes c
+            where c.project = %s and c.committed_at {operator} (
+                select b.committed_at from {registry}.changes b where b.change_id = %s
+            )
+            order by c.committed_at {direction}
+            limit 1 offset %s
+            """,
+            self.project,
+            change_id,
+            abs(offset) - 1,
+            operator=SQL(">" if offset > 0 else "<"),
+            direction=SQL("asc" if offset > 0 else "desc"),
+        )
+
+    def _log_tag(self, change_id: str, tag: Tag, person: Person) -> None:
+        self._run(
+            """
+            insert into {registry}.tags (
+                tag_id, tag, project, change_id, note, committer_name, committer_email,
+                planned_at, planner_name, planner_email, committed_at
+            )
+            select %s, %s, %s, %s, %s, %s, %s, %s::timestamptz, %s, %s,
+                pg_catalog.clock_timestamp()
+            where not exists (
+                select from {registry}.tags t where t.tag_id = %s
+            )
+            """,
+            tag.id,
+            f"@{tag.name}",
+            self.project,
+            change_id,
+            tag.note,
+            person.name,
+            person.email,
+            tag.planned_at,
+            tag.planner_name,
+            tag.planner_email,
+            tag.id,
+        )
+
+    def _log_event(  # noqa: PLR0913 - the columns that do not come with the change
+        self,
+        event: str,
+        change: Deployed,
+        requires: list[str],
+        conflicts: list[str],
+        person: Person,
+        tags: list[str] | None = None,
+    ) -> None:
+        self._run(
+            """
+            insert into {registry}.events (
+                event, change_id, change, project, note, tags, requires, conflicts,
+                committer_name, committer_email,
+                planned_at, planner_name, planner_email, committed_at
+            )
+            values (
+                %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+                pg_catalog.clock_timestamp()
+            )
+            """,
+            event,
+            change.id,
+            change.name,
+            change.project,
+            change.note,
+            list(change.tags) if tags is None else tags,
+            requires,
+            conflicts,
+            person.name,
+            person.email,
+            change.planned_at,
+            change.planner_name,
+            change.planner_email,
+        )
+
+    def _deployed(self, rest: LiteralString, *values: object) -> Iterator[Deployed]:
+        for row in self._rows(
+            f"select {_COLUMNS} from {{registry}}.changes c {rest}",
+            self.project,
+            *values,
+        ):
+            yield Deployed(*row[:7], tuple(row[7]), *row[8:])
+
+    def _rows(
+        self, query: LiteralString, *values: object, **parts: SQL
+    ) -> list[tuple[Any, ...]]:
+        return self.connection.execute(
+            SQL(query).format(registry=Identifier(self.schema), **parts), values
+        ).fetchall()
+
+    def _value(self, query: LiteralString, *values: object, **parts: SQL) -> Any:
+        rows = self._rows(query, *values, **parts)
+        return rows[0][0] if rows else None
+
+    def _run(self, query: LiteralString, *values: object) -> None:
+        self.connection.execute(
+            SQL(query).format(registry=Identifier(self.schema)), values
+        )
