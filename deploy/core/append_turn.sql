@@ -1,0 +1,263 @@
+-- Deploy turnkeep:core/append_turn to pg
+-- requires: core/resolve_owner
+-- requires: core/check_messages
+-- requires: core/read_files
+-- requires: core/upsert_files
+-- requires: core/link_files
+-- requires: core/replayed_turn
+
+begin;
+
+create function turnkeep.append_turn(
+    continuation_id text,
+    messages jsonb,
+    files jsonb,
+    request_id text,
+    title text,
+    metadata jsonb,
+    owner_id uuid
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $function$
+declare
+    v_owner_id constant uuid := turnkeep.resolve_owner(append_turn.owner_id);
+    v_metadata constant jsonb := nullif(append_turn.metadata, 'null');
+    v_files public.files [];
+    v_turn_size integer;
+    v_conversation_id uuid;
+    v_is_new boolean := false;
+    v_first_seq bigint;
+    v_first_at timestamptz;
+    v_last_at timestamptz;
+    v_messages jsonb;
+    v_named_ids uuid [] := '{}';
+    v_created_ids uuid [] := '{}';
+    v_linked_ids uuid [] := '{}';
+    v_unknown_ids uuid [] := '{}';
+    v_reply jsonb;
+begin
+    if coalesce(length(append_turn.continuation_id), 0) not between 1 and 500 then
+        raise exception 'continuation_id is empty or too long'
+            using
+                errcode = 'PT422',
+                detail = format(
+                    'It has %s characters.',
+                    coalesce(length(append_turn.continuation_id), 0)
+                ),
+                hint = 'Pass 1 to 500 characters.';
+    end if;
+
+    if length(append_turn.request_id) not between 1 and 200 then
+        raise exception 'request_id is empty or too long'
+            using
+                errcode = 'PT422',
+                detail = format(
+                    'It has %s characters.', length(append_turn.request_id)
+                ),
+                hint = 'Pass 1 to 200 characters, or leave it out.';
+    end if;
+
+    if jsonb_typeof(v_metadata) <> 'object' then
+        raise exception 'metadata is not an object'
+            using
+                errcode = 'PT400',
+                detail = format('metadata is %s.', jsonb_typeof(v_metadata)),
+                hint = 'Pass a JSON object, or leave it out.';
+    end if;
+
+    if octet_length(v_metadata::text) > 262144 then
+        raise exception 'metadata is larger than 256 KiB'
+            using errcode = 'PT413', hint = 'Keep large values in a file.';
+    end if;
+
+    perform turnkeep.check_messages(append_turn.messages);
+    v_turn_size := jsonb_array_length(append_turn.messages);
+
+    if nullif(append_turn.files, 'null') <> '[]' then
+        v_files := turnkeep.read_files(v_owner_id, append_turn.files, 200);
+    end if;
+
+    -- Get the conversation and its lock. Whoever inserts it has it; whoever finds it
+    -- there, or loses the race to insert it, waits for its row.
+    loop
+        select c.id, c.next_seq, greatest(
+            clock_timestamp(), c.updated_at + interval '1 microsecond'
+        )
+        into v_conversation_id, v_first_seq, v_first_at
+        from public.conversations as c
+        where c.owner_id = v_owner_id
+          and c.continuation_id = append_turn.continuation_id
+        for no key update;
+
+        exit when found;
+
+        insert into public.conversations as c (
+            owner_id, continuation_id, title, metadata, next_seq,
+            created_at, updated_at
+        )
+        select
+            v_owner_id,
+            append_turn.continuation_id,
+            append_turn.title,
+            coalesce(v_metadata, '{}'),
+            1 + v_turn_size,
+            t.first_at,
+            t.first_at + (v_turn_size - 1) * interval '1 microsecond'
+        from (select clock_timestamp() as first_at) as t
+        on conflict on constraint conversations_owner_id_continuation_id_key
+        do nothing
+        returning true, c.id, 1, c.created_at
+        into v_is_new, v_conversation_id, v_first_seq, v_first_at;
+
+        exit when found;
+    end loop;
+
+    if not v_is_new then
+        -- Under the lock: of two that bring the same request, one waited until now and
+        -- sees what the other has stored.
+        if append_turn.request_id is not null then
+            v_reply := turnkeep.replayed_turn(
+                v_owner_id, v_conversation_id, append_turn.request_id,
+                append_turn.messages, v_files
+            );
+
+            if v_reply is not null then
+                return v_reply || jsonb_build_object(
+                    'conversation_id', v_conversation_id,
+                    'continuation_id', append_turn.continuation_id
+                );
+            end if;
+        end if;
+
+        update public.conversations as c
+        set next_seq = c.next_seq + v_turn_size,
+            version = c.version + 1,
+            updated_at = v_first_at
+            + (v_turn_size - 1) * interval '1 microsecond',
+            title = coalesce(append_turn.title, c.title),
+            metadata = case
+                when v_metadata is null then c.metadata
+                else c.metadata || v_metadata
+            end
+        where c.owner_id = v_owner_id
+          and c.id = v_conversation_id;
+    end if;
+
+    with stored as (
+        insert into public.messages (
+            conversation_id, owner_id, seq, created_at, role, content, metadata,
+            file_ids, request_id, turn_size
+        )
+        select
+            v_conversation_id,
+            v_owner_id,
+            v_first_seq + m.ordinal - 1,
+            v_first_at + (m.ordinal - 1) * interval '1 microsecond',
+            (m.message ->> 'role')::public.message_role,
+            m.message ->> 'content',
+            nullif(nullif(m.message -> 'metadata', 'null'), '{}'),
+            case
+                when m.message -> 'file_ids' not in ('null', '[]') then array(
+                    select i.id::uuid
+                    from jsonb_array_elements_text(m.message -> 'file_ids')
+                        with ordinality as i (id, ordinal)
+                    order by i.ordinal
+                )
+            end,
+            case when m.ordinal = 1 then append_turn.request_id end,
+            case when m.ordinal = 1 then v_turn_size end
+        from jsonb_array_elements(append_turn.messages)
+            with ordinality as m (message, ordinal)
+        returning id, seq, role, created_at
+    )
+    select jsonb_agg(
+        jsonb_build_object(
+            'id', s.id, 'seq', s.seq, 'role', s.role, 'created_at', s.created_at
+        )
+        order by s.seq
+    )
+    into v_messages
+    from stored as s;
+
+    if v_files is not null
+        or jsonb_path_exists(append_turn.messages, '$[*].file_ids[*]')
+    then
+        if v_files is not null then
+            select u.file_ids, u.created_ids into v_named_ids, v_created_ids
+            from turnkeep.upsert_files(v_owner_id, v_files, v_first_at) as u;
+        end if;
+
+        v_named_ids := turnkeep.named_files(append_turn.messages, v_named_ids);
+
+        if cardinality(v_named_ids) > 200 then
+            raise exception 'too many files'
+                using
+                    errcode = 'PT413',
+                    detail = format(
+                        'files and file_ids name %s files.', cardinality(v_named_ids)
+                    ),
+                    hint = 'A turn has at most 200 files.';
+        end if;
+
+        select l.linked, l.unknown into v_linked_ids, v_unknown_ids
+        from turnkeep.link_files(
+            v_owner_id, v_conversation_id, v_first_seq, v_named_ids
+        ) as l;
+    end if;
+
+    return jsonb_build_object(
+        'conversation_id', v_conversation_id,
+        'continuation_id', append_turn.continuation_id,
+        'request_id', append_turn.request_id,
+        'created', v_is_new,
+        'replayed', false,
+        'messages', v_messages,
+        'files', case
+            when v_named_ids = '{}' then '[]'
+            else coalesce(
+                (
+                    select jsonb_agg(
+                        jsonb_build_object(
+                            'id', f.id,
+                            'bucket_id', f.bucket_id,
+                            'storage_path', f.storage_path,
+                            'created', f.id = any (v_created_ids),
+                            'linked', f.id = any (v_linked_ids)
+                        )
+                        order by array_position(v_named_ids, f.id)
+                    )
+                    from public.files as f
+                    where f.owner_id = v_owner_id
+                      and f.id = any (v_named_ids)
+                ),
+                '[]'
+            )
+        end,
+        'unknown_files', to_jsonb(v_unknown_ids),
+        'next_seq', v_first_seq + v_turn_size
+    );
+end
+$function$;
+
+alter function turnkeep.append_turn(text, jsonb, jsonb, text, text, jsonb, uuid)
+owner to turnkeep_api;
+
+comment on function
+turnkeep.append_turn(text, jsonb, jsonb, text, text, jsonb, uuid) is
+$comment$The body of public.append_turn. Runs as turnkeep_api, which row security binds: users
+hold no right to write, and here they write their own rows only.
+
+Locks: the conversation, then files.$comment$;
+
+revoke all on function
+turnkeep.append_turn(text, jsonb, jsonb, text, text, jsonb, uuid)
+from public, anon, authenticated, service_role;
+grant execute on function
+turnkeep.append_turn(text, jsonb, jsonb, text, text, jsonb, uuid)
+to authenticated, service_role;
+
+commit;

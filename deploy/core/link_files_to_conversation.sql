@@ -1,0 +1,60 @@
+-- Deploy turnkeep:core/link_files_to_conversation to pg
+-- requires: core/lock_conversation
+-- requires: core/link_files
+
+begin;
+
+create function turnkeep.link_files_to_conversation(
+    conversation_id uuid, file_ids uuid []
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $function$
+declare
+    v_owner_id constant uuid := turnkeep.lock_conversation(
+        link_files_to_conversation.conversation_id,
+        link_files_to_conversation.file_ids
+    );
+    v_links record;
+begin
+    v_links := turnkeep.link_files(
+        v_owner_id,
+        link_files_to_conversation.conversation_id,
+        null,
+        link_files_to_conversation.file_ids
+    );
+
+    if v_links.linked <> '{}' then
+        update public.conversations as c
+        set version = c.version + 1, updated_at = greatest(c.updated_at, now())
+        where c.owner_id = v_owner_id
+          and c.id = link_files_to_conversation.conversation_id;
+    end if;
+
+    return jsonb_build_object(
+        'conversation_id', link_files_to_conversation.conversation_id,
+        'linked', v_links.linked,
+        'already_linked', v_links.already_linked,
+        'unknown', v_links.unknown
+    );
+end
+$function$;
+
+alter function turnkeep.link_files_to_conversation(uuid, uuid [])
+owner to turnkeep_api;
+
+comment on function turnkeep.link_files_to_conversation(uuid, uuid []) is
+$comment$The body of public.link_files_to_conversation. Runs as turnkeep_api, which row
+security binds.
+
+Locks: the conversation, then the files in the order of their ids.$comment$;
+
+revoke all on function turnkeep.link_files_to_conversation(uuid, uuid [])
+from public, anon, authenticated, service_role;
+grant execute on function turnkeep.link_files_to_conversation(uuid, uuid [])
+to authenticated, service_role;
+
+commit;

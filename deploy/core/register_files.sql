@@ -1,0 +1,88 @@
+-- Deploy turnkeep:core/register_files to pg
+-- requires: core/resolve_owner
+-- requires: core/read_files
+-- requires: core/upsert_files
+
+begin;
+
+create function turnkeep.register_files(files jsonb, owner_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+as $function$
+declare
+    v_owner_id constant uuid := turnkeep.resolve_owner(register_files.owner_id);
+    v_files constant public.files [] := turnkeep.read_files(
+        v_owner_id, register_files.files, 1000
+    );
+    v_file_ids uuid [];
+    v_created_ids uuid [];
+begin
+    if exists (
+        select from unnest(v_files) as f
+        where f.storage_path is null or f.id is not null
+    ) then
+        raise exception 'a file to register has an id, or no storage_path'
+            using
+                errcode = 'PT400',
+                hint = 'Register by storage_path. A file with an id is registered.';
+    end if;
+
+    select u.file_ids, u.created_ids into v_file_ids, v_created_ids
+    from turnkeep.upsert_files(v_owner_id, v_files, null) as u;
+
+    -- Who registers a file again is about to use it: its grace period starts anew.
+    update public.files as f
+    set unlinked_since = now()
+    from (
+        select m.id
+        from public.files as m
+        where m.owner_id = v_owner_id
+          and m.id = any (v_file_ids)
+          and m.id <> all (v_created_ids)
+          and m.unlinked_since is not null
+        order by m.id
+        for no key update
+    ) as m
+    where f.owner_id = v_owner_id
+      and f.id = m.id;
+
+    return jsonb_build_object(
+        'files', coalesce(
+            (
+                select jsonb_agg(
+                    jsonb_build_object(
+                        'id', f.id,
+                        'bucket_id', f.bucket_id,
+                        'storage_path', f.storage_path,
+                        'created', f.id = any (v_created_ids),
+                        'upload_needed', f.stored_at is null
+                    )
+                    order by n.ordinal
+                )
+                from unnest(v_file_ids) with ordinality as n (id, ordinal)
+                join public.files as f
+                    on f.owner_id = v_owner_id
+                    and f.id = n.id
+            ),
+            '[]'
+        )
+    );
+end
+$function$;
+
+alter function turnkeep.register_files(jsonb, uuid) owner to turnkeep_api;
+
+comment on function turnkeep.register_files(jsonb, uuid) is
+$comment$The body of public.register_files. Runs as turnkeep_api, which row security binds.
+
+Locks: files, as turnkeep.upsert_files does.$comment$;
+
+revoke all on function turnkeep.register_files(jsonb, uuid)
+from public, anon, authenticated, service_role;
+grant execute on function turnkeep.register_files(jsonb, uuid)
+to authenticated, service_role;
+
+commit;

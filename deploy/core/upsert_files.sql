@@ -1,0 +1,135 @@
+-- Deploy turnkeep:core/upsert_files to pg
+-- requires: core/find_files
+
+begin;
+
+create function turnkeep.upsert_files(
+    owner_id uuid,
+    files public.files [],
+    linked_at timestamptz,
+    out file_ids uuid [],
+    out created_ids uuid []
+)
+language plpgsql
+volatile
+set search_path = ''
+as $function$
+declare
+    v_new uuid [];
+    v_registered_ids uuid [];
+    v_pinned_count integer;
+    v_problem record;
+begin
+    created_ids := '{}';
+
+    -- Insert first, then pin: between the two a cleanup may take a file that was there
+    -- already, and then it has to be inserted again.
+    for v_round in 1..10 loop
+        file_ids := turnkeep.find_files(upsert_files.owner_id, upsert_files.files);
+
+        if array_position(file_ids, null) is not null then
+            -- Two keys decide here, path and sha256, and no order of inserting sorts by
+            -- both: two batches could wait for each other. One row waits alone.
+            if cardinality(array_positions(file_ids, null)) > 1 then
+                perform pg_advisory_xact_lock(
+                    hashtext('turnkeep.upsert_files'),
+                    hashtext(upsert_files.owner_id::text)
+                );
+            end if;
+
+            with created as (
+                insert into public.files (
+                    owner_id, bucket_id, storage_path, original_name, mime_type,
+                    size_bytes, sha256, file_type, metadata,
+                    created_at, stored_at, unlinked_since
+                )
+                select
+                    w.owner_id, w.bucket_id, w.storage_path, w.original_name,
+                    w.mime_type, w.size_bytes, w.sha256, w.file_type, w.metadata,
+                    coalesce(upsert_files.linked_at, now()),
+                    upsert_files.linked_at,
+                    case when upsert_files.linked_at is null then now() end
+                from unnest(upsert_files.files) with ordinality as w
+                where file_ids[w.ordinality] is null
+                order by w.ordinality
+                on conflict do nothing
+                returning id
+            )
+            select array_agg(c.id) into v_new from created as c;
+
+            created_ids := created_ids || v_new;
+            file_ids := turnkeep.find_files(upsert_files.owner_id, upsert_files.files);
+        end if;
+
+        v_registered_ids := array(
+            select distinct file_ids[w.ordinality]
+            from unnest(upsert_files.files) with ordinality as w
+            where w.id is null
+        );
+
+        perform
+        from public.files as f
+        where f.owner_id = upsert_files.owner_id
+          and f.id = any (v_registered_ids)
+        order by f.id
+        for key share;
+
+        get diagnostics v_pinned_count = row_count;
+        exit when v_pinned_count = cardinality(v_registered_ids);
+    end loop;
+
+    -- Not a cleanup, ten times in a row: a row that this owner may not see.
+    if v_pinned_count < cardinality(v_registered_ids) then
+        raise exception 'storage_path belongs to another owner'
+            using
+                errcode = 'PT409',
+                detail = (
+                    select format('%s in bucket %s', w.storage_path, w.bucket_id)
+                    from unnest(upsert_files.files) with ordinality as w
+                    where file_ids[w.ordinality] is null
+                    order by w.ordinality
+                    limit 1
+                ),
+                hint = 'Store the file under another path.';
+    end if;
+
+    select w.storage_path, f.storage_path as registered_path into v_problem
+    from unnest(upsert_files.files) with ordinality as w
+    join public.files as f
+        on f.owner_id = upsert_files.owner_id
+        and f.id = file_ids[w.ordinality]
+    where w.id is null
+      and (f.sha256 <> w.sha256 or f.size_bytes <> w.size_bytes)
+    order by w.ordinality
+    limit 1;
+
+    if found then
+        raise exception 'a file with other content is registered'
+            using
+                errcode = 'PT409',
+                detail = format(
+                    '%s is registered as %s, of another sha256 or size.',
+                    v_problem.storage_path, v_problem.registered_path
+                ),
+                hint = 'Store the new content under a new path.';
+    end if;
+end
+$function$;
+
+comment on function turnkeep.upsert_files(uuid, public.files [], timestamptz) is
+$comment$Registers the files that are not there yet and pins them all against cleanup until
+the transaction ends. file_ids has the id of each file in the order of the argument;
+created_ids those of the new rows. linked_at: when the caller links them all in the same
+transaction, so that new rows begin their life linked; null when it does not.
+
+Locks: per owner when two or more files are new, then rows in the order of their ids.
+
+Raises:
+- PT409 when a path belongs to another owner, or is registered with other content.$comment$;
+
+revoke all on function turnkeep.upsert_files(uuid, public.files [], timestamptz)
+from public, anon, authenticated, service_role;
+grant execute on function turnkeep.upsert_files(uuid, public.files [], timestamptz)
+to turnkeep_api;
+
+commit;

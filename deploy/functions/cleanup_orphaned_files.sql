@@ -1,0 +1,129 @@
+-- Deploy turnkeep:functions/cleanup_orphaned_files to pg
+-- requires: tables/conversation_files
+-- requires: tables/storage_deletions
+
+begin;
+
+create function public.cleanup_orphaned_files(
+    grace interval default '24 hours',
+    max_files integer default 1000,
+    dry_run boolean default false
+)
+returns table (deleted_count integer, healed_count integer, more boolean)
+language plpgsql
+volatile
+set search_path = ''
+as $function$
+declare
+    v_max_files constant integer := coalesce(cleanup_orphaned_files.max_files, 1000);
+    v_before constant timestamptz := now() - coalesce(
+        cleanup_orphaned_files.grace, '24 hours'
+    );
+    v_candidate_ids uuid [];
+begin
+    if v_before > now() then
+        raise exception 'grace is negative'
+            using
+                errcode = 'PT422',
+                detail = format('grace is %s.', cleanup_orphaned_files.grace),
+                hint = 'Pass how long a file may go unused, at least 0.';
+    end if;
+
+    if v_max_files not between 1 and 10000 then
+        raise exception 'max_files is out of range'
+            using
+                errcode = 'PT422',
+                detail = format('max_files is %s.', v_max_files),
+                hint = 'Pass 1 to 10000, and call again while "more" is true.';
+    end if;
+
+    if cleanup_orphaned_files.dry_run then
+        return query
+        select
+            count(*) filter (where not c.is_linked)::integer,
+            count(*) filter (where c.is_linked)::integer,
+            count(*) = v_max_files
+        from (
+            select exists (
+                select from public.conversation_files as l
+                where l.owner_id = f.owner_id
+                  and l.file_id = f.id
+            ) as is_linked
+            from public.files as f
+            where f.unlinked_since <= v_before
+            order by f.unlinked_since
+            limit v_max_files
+        ) as c;
+        return;
+    end if;
+
+    -- Three statements on purpose. The first takes the candidates and leaves those that
+    -- a link has pinned. The second has a newer snapshot: it sees a link that was
+    -- committed just before the first took its lock, and clears the mark. What is still
+    -- marked then has no link and, while it is locked, gets none.
+    v_candidate_ids := array(
+        select f.id
+        from public.files as f
+        where f.unlinked_since <= v_before
+        order by f.unlinked_since
+        limit v_max_files
+        for update skip locked
+    );
+    more := cardinality(v_candidate_ids) = v_max_files;
+
+    update public.files as f
+    set unlinked_since = null
+    where f.id = any (v_candidate_ids)
+      and exists (
+          select from public.conversation_files as l
+          where l.owner_id = f.owner_id
+            and l.file_id = f.id
+      );
+
+    get diagnostics healed_count = row_count;
+
+    with deleted as (
+        delete from public.files as f
+        where f.id = any (v_candidate_ids)
+          and f.unlinked_since is not null
+        returning f.owner_id, f.bucket_id, f.storage_path
+    ),
+    requested as (
+        insert into turnkeep.storage_deletions as s (
+            owner_id, bucket_id, storage_path
+        )
+        select d.owner_id, d.bucket_id, d.storage_path
+        from deleted as d
+        order by d.storage_path, d.bucket_id
+        on conflict on constraint storage_deletions_storage_path_bucket_id_key
+        do update set owner_id = excluded.owner_id, requested_at = excluded.requested_at
+    )
+    select count(*) into deleted_count from deleted;
+
+    return next;
+end
+$function$;
+
+comment on function
+public.cleanup_orphaned_files(interval, integer, boolean) is
+$comment$Deletes files that no conversation has used for the grace period, at most max_files
+(1 to 10000) of them, and puts their stored objects into turnkeep.storage_deletions. Takes
+no file from under a link in flight, and waits for none. The cost follows the orphans, not
+the files.
+
+dry_run: counts what a call would do and changes nothing.
+
+Returns one row: deleted_count; healed_count, files that were marked as unused and had a
+link after all; more, whether to call again.
+
+Service only. Raises:
+- PT422 when grace is negative, or max_files out of range.$comment$;
+
+revoke all on function
+public.cleanup_orphaned_files(interval, integer, boolean)
+from public, anon, authenticated, service_role;
+grant execute on function
+public.cleanup_orphaned_files(interval, integer, boolean)
+to service_role;
+
+commit;

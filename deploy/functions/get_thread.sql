@@ -1,0 +1,132 @@
+-- Deploy turnkeep:functions/get_thread to pg
+-- requires: core/resolve_owner
+-- requires: tables/messages
+-- requires: tables/conversation_files
+
+begin;
+
+create function public.get_thread(
+    continuation_id text,
+    message_limit integer default 50,
+    before_seq bigint default null,
+    owner_id uuid default null
+)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $function$
+declare
+    v_owner_id constant uuid := turnkeep.resolve_owner(get_thread.owner_id);
+    v_message_limit constant integer := coalesce(get_thread.message_limit, 50);
+begin
+    if v_message_limit not between 1 and 1000 then
+        raise exception 'message_limit is out of range'
+            using
+                errcode = 'PT422',
+                detail = format('message_limit is %s.', v_message_limit),
+                hint = 'Pass 1 to 1000.';
+    end if;
+
+    return (
+        select jsonb_build_object(
+            'conversation', jsonb_build_object(
+                'id', c.id,
+                'continuation_id', c.continuation_id,
+                'title', c.title,
+                'metadata', c.metadata,
+                'created_at', c.created_at,
+                'updated_at', c.updated_at,
+                'next_seq', c.next_seq
+            ),
+            'messages', coalesce(p.messages, '[]'),
+            'files', coalesce(
+                (
+                    select jsonb_agg(
+                        jsonb_build_object(
+                            'id', f.id,
+                            'bucket_id', f.bucket_id,
+                            'storage_path', f.storage_path,
+                            'original_name', f.original_name,
+                            'mime_type', f.mime_type,
+                            'size_bytes', f.size_bytes,
+                            'sha256', f.sha256,
+                            'file_type', f.file_type,
+                            'metadata', f.metadata,
+                            'added_at', l.added_at
+                        )
+                        order by l.added_at desc, f.id desc
+                    )
+                    from (
+                        select n.file_id, n.added_at
+                        from public.conversation_files as n
+                        where n.owner_id = v_owner_id
+                          and n.conversation_id = c.id
+                        order by n.added_at desc, n.file_id desc
+                        limit 1000
+                    ) as l
+                    join public.files as f
+                        on f.owner_id = v_owner_id
+                        and f.id = l.file_id
+                ),
+                '[]'
+            ),
+            'before_seq', case when p.first_seq > 1 then p.first_seq end
+        )
+        from public.conversations as c
+        cross join lateral (
+            select
+                min(m.seq) as first_seq,
+                jsonb_agg(
+                    jsonb_build_object(
+                        'id', m.id,
+                        'seq', m.seq,
+                        'role', m.role,
+                        'content', m.content,
+                        'metadata', coalesce(m.metadata, '{}'),
+                        'file_ids', coalesce(m.file_ids, '{}'),
+                        'created_at', m.created_at
+                    )
+                    order by m.seq
+                ) as messages
+            from (
+                select
+                    n.id, n.seq, n.role, n.content, n.metadata, n.file_ids,
+                    n.created_at
+                from public.messages as n
+                where n.owner_id = v_owner_id
+                  and n.conversation_id = c.id
+                  and n.seq < coalesce(
+                      get_thread.before_seq, 9223372036854775807
+                  )
+                order by n.seq desc
+                limit v_message_limit
+            ) as m
+        ) as p
+        where c.owner_id = v_owner_id
+          and c.continuation_id = get_thread.continuation_id
+    );
+end
+$function$;
+
+comment on function public.get_thread(text, integer, bigint, uuid) is
+$comment$Reads a conversation in one call: the newest messages below before_seq, oldest first,
+and its files.
+
+message_limit: 1 to 1000. Returns null when there is no such conversation, else
+{"conversation": {"id", "continuation_id", "title", "metadata", "created_at", "updated_at",
+"next_seq"}, "messages": [{"id", "seq", "role", "content", "metadata", "file_ids",
+"created_at"}], "files": [{"id", "bucket_id", "storage_path", "original_name", "mime_type",
+"size_bytes", "sha256", "file_type", "metadata", "added_at"}], "before_seq"}. files: at most
+1000, newest first. before_seq is the argument for the page before, null at the beginning.
+
+Raises:
+- PT403 when nobody is signed in, or a user names another owner.
+- PT422 when message_limit is out of range.$comment$;
+
+revoke all on function public.get_thread(text, integer, bigint, uuid)
+from public, anon, authenticated, service_role;
+grant execute on function public.get_thread(text, integer, bigint, uuid)
+to authenticated, service_role;
+
+commit;

@@ -1,0 +1,73 @@
+-- Deploy turnkeep:tables/conversations to pg
+-- requires: core/new_id
+-- requires: core/current_owner
+-- requires: core/is_service
+
+begin;
+
+create table public.conversations (
+    id uuid not null default turnkeep.new_id(),
+    owner_id uuid not null,
+    next_seq bigint not null default 1,
+    version bigint not null default 1,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    continuation_id text collate "C" not null,
+    title text,
+    metadata jsonb not null default '{}',
+    -- The owner is part of the key so that the foreign keys to it carry the owner:
+    -- one owner's rows can not refer to another's.
+    constraint conversations_pkey primary key (id, owner_id),
+    constraint conversations_owner_id_continuation_id_key
+    unique (owner_id, continuation_id),
+    constraint conversations_continuation_id_has_1_to_500_characters
+    check (length(continuation_id) between 1 and 500),
+    constraint conversations_metadata_is_an_object
+    check (jsonb_typeof(metadata) = 'object'),
+    constraint conversations_next_seq_is_positive check (next_seq > 0),
+    constraint conversations_version_is_positive check (version > 0)
+)
+-- Each turn updates its conversation and no indexed column: room on the page keeps
+-- the update there (HOT), and the indexes untouched.
+with (fillfactor = 90);
+
+comment on table public.conversations is
+'One row a conversation. Written by the functions only.';
+comment on column public.conversations.id is 'A uuid in the order of time.';
+comment on column public.conversations.owner_id is
+'The signed-in user, or the nil uuid for what belongs to the service.';
+comment on column public.conversations.next_seq is
+'The seq of the next message; the row is locked while messages are written.';
+comment on column public.conversations.version is
+'Grows with every change of the conversation, its messages or its links.';
+comment on column public.conversations.updated_at is
+'Time of the last change; never earlier than created_at of the newest message.';
+comment on column public.conversations.continuation_id is
+'The name that the client gave, 1 to 500 characters, unique for its owner.';
+comment on column public.conversations.title is 'For people; optional.';
+comment on column public.conversations.metadata is
+'Any JSON object; merged key by key when it is written again.';
+
+alter table public.conversations enable row level security;
+
+create policy conversations_owner_reads on public.conversations
+for select to authenticated
+using (owner_id = (select turnkeep.current_owner()));
+
+create policy conversations_functions on public.conversations
+to turnkeep_api
+using (
+    owner_id = (select turnkeep.current_owner())
+    or (select turnkeep.is_service())
+);
+
+create policy conversations_service on public.conversations
+to service_role
+using (true);
+
+revoke all on table public.conversations
+from public, anon, authenticated, service_role;
+grant select on table public.conversations to authenticated, service_role;
+grant select, insert, update on table public.conversations to turnkeep_api;
+
+commit;

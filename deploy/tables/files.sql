@@ -1,0 +1,83 @@
+-- Deploy turnkeep:tables/files to pg
+-- requires: types/file_type
+-- requires: core/new_id
+-- requires: core/current_owner
+-- requires: core/is_service
+
+begin;
+
+create table public.files (
+    id uuid not null default turnkeep.new_id(),
+    owner_id uuid not null,
+    size_bytes bigint,
+    created_at timestamptz not null default now(),
+    stored_at timestamptz,
+    unlinked_since timestamptz default now(),
+    file_type public.file_type not null default 'user_upload',
+    bucket_id text collate "C" not null,
+    storage_path text collate "C" not null,
+    original_name text not null,
+    mime_type text,
+    sha256 text collate "C",
+    metadata jsonb not null default '{}',
+    constraint files_pkey primary key (id, owner_id),
+    -- For all owners: one stored object has one row. The path comes first so that a
+    -- look-up by the path alone finds its way too.
+    constraint files_storage_path_bucket_id_key unique (storage_path, bucket_id),
+    constraint files_owner_id_sha256_key unique (owner_id, sha256),
+    constraint files_size_bytes_is_not_negative check (size_bytes >= 0),
+    constraint files_sha256_is_lower_case_hex check (sha256 ~ '^[0-9a-f]{64}$'),
+    constraint files_bucket_id_has_1_to_100_characters
+    check (length(bucket_id) between 1 and 100),
+    constraint files_storage_path_has_1_to_1024_characters
+    check (length(storage_path) between 1 and 1024),
+    -- No empty, '.' or '..' segment: what such a path names is the storage's guess.
+    constraint files_storage_path_is_plain
+    check (storage_path !~ '(^|/)\.{0,2}(/|$)'),
+    constraint files_metadata_is_an_object check (jsonb_typeof(metadata) = 'object')
+);
+
+create index files_unlinked_since_idx on public.files (unlinked_since)
+where unlinked_since is not null;
+
+comment on table public.files is
+$comment$One row a stored object. The bytes are elsewhere (bucket_id, storage_path); there
+is no foreign key to them on purpose. Written by the functions only.$comment$;
+comment on column public.files.size_bytes is 'Size in bytes; null when unknown.';
+comment on column public.files.stored_at is
+'Since when a turn or a link has used the file, so that its bytes are there.';
+comment on column public.files.unlinked_since is
+$comment$Since when no conversation has used the file: set at registration and when the last
+link goes, null while it is linked. cleanup_orphaned_files goes by it.$comment$;
+comment on column public.files.file_type is 'user_upload, generated or cache.';
+comment on column public.files.bucket_id is 'The storage bucket.';
+comment on column public.files.storage_path is 'The object''s name in its bucket.';
+comment on column public.files.original_name is 'The name that people gave the file.';
+comment on column public.files.sha256 is
+'Lower-case hex; the same content of the same owner is one file. Null when unknown.';
+comment on column public.files.metadata is 'Any JSON object.';
+
+alter table public.files enable row level security;
+
+create policy files_owner_reads on public.files
+for select to authenticated
+using (owner_id = (select turnkeep.current_owner()));
+
+create policy files_functions on public.files
+to turnkeep_api
+using (
+    owner_id = (select turnkeep.current_owner())
+    or (select turnkeep.is_service())
+);
+
+create policy files_service on public.files
+to service_role
+using (true);
+
+revoke all on table public.files from public, anon, authenticated, service_role;
+grant select on table public.files to authenticated;
+grant select, insert, update on table public.files to turnkeep_api;
+-- cleanup_orphaned_files runs with the service's own rights.
+grant select, update, delete on table public.files to service_role;
+
+commit;

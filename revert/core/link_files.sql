@@ -1,0 +1,7 @@
+-- Revert turnkeep:core/link_files from pg
+
+begin;
+
+drop function turnkeep.link_files(uuid, uuid, bigint, uuid []);
+
+commit;

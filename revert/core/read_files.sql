@@ -1,0 +1,7 @@
+-- Revert turnkeep:core/read_files from pg
+
+begin;
+
+drop function turnkeep.read_files(uuid, jsonb, integer);
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert turnkeep:core/upsert_files from pg
+
+begin;
+
+drop function turnkeep.upsert_files(uuid, public.files [], timestamptz);
+
+commit;

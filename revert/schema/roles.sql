@@ -1,0 +1,8 @@
+-- Revert turnkeep:schema/roles from pg
+
+begin;
+
+-- The roles stay: they belong to the cluster, and other databases may use them.
+select 1;
+
+commit;

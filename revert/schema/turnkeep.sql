@@ -1,0 +1,7 @@
+-- Revert turnkeep:schema/turnkeep from pg
+
+begin;
+
+drop schema turnkeep;
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert turnkeep:tables/conversations from pg
+
+begin;
+
+drop table public.conversations;
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert turnkeep:tables/files from pg
+
+begin;
+
+drop table public.files;
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert turnkeep:tables/messages from pg
+
+begin;
+
+drop table public.messages;
+
+commit;

@@ -1,0 +1,28 @@
+-- Verify turnkeep:core/current_owner on pg
+
+begin;
+
+set local request.jwt.claims to '{"sub": "00000000-0000-4000-8000-000000000001"}';
+select 1 / (
+    turnkeep.current_owner() = '00000000-0000-4000-8000-000000000001'
+)::integer;
+
+-- The nil uuid belongs to the service.
+set local request.jwt.claims to '{"sub": "00000000-0000-0000-0000-000000000000"}';
+select 1 / (turnkeep.current_owner() is null)::integer;
+
+select 1 / bool_and(
+    has_function_privilege(r.name, f.oid, 'execute') = r.may
+    and f.proconfig @> array['search_path=""']
+)::integer
+from pg_proc as f
+cross join (values
+    ('authenticated', true),
+    ('service_role', true),
+    ('turnkeep_api', true),
+    ('anon', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'turnkeep.current_owner()'::regprocedure;
+
+rollback;

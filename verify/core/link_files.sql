@@ -1,0 +1,27 @@
+-- Verify turnkeep:core/link_files on pg
+
+begin;
+
+select 1 / (l.unknown = array['00000000-0000-4000-8000-000000000001'::uuid])::integer
+from turnkeep.link_files(
+    '00000000-0000-4000-8000-000000000001',
+    '00000000-0000-4000-8000-000000000001',
+    1,
+    array['00000000-0000-4000-8000-000000000001'::uuid]
+) as l;
+
+select 1 / bool_and(
+    has_function_privilege(r.name, f.oid, 'execute') = r.may
+    and f.proconfig @> array['search_path=""']
+)::integer
+from pg_proc as f
+cross join (values
+    ('turnkeep_api', true),
+    ('anon', false),
+    ('authenticated', false),
+    ('service_role', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'turnkeep.link_files(uuid, uuid, bigint, uuid [])'::regprocedure;
+
+rollback;

@@ -1,0 +1,30 @@
+-- Verify turnkeep:core/lock_conversation on pg
+
+begin;
+
+set local request.jwt.claims to '{"sub": "00000000-0000-4000-8000-000000000001"}';
+insert into public.conversations (id, owner_id, continuation_id)
+values (
+    '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000001', 'verify'
+);
+
+select 1 / (
+    turnkeep.lock_conversation('00000000-0000-4000-8000-000000000001', '{}')
+    = '00000000-0000-4000-8000-000000000001'
+)::integer;
+
+select 1 / bool_and(
+    has_function_privilege(r.name, f.oid, 'execute') = r.may
+    and f.proconfig @> array['search_path=""']
+)::integer
+from pg_proc as f
+cross join (values
+    ('turnkeep_api', true),
+    ('anon', false),
+    ('authenticated', false),
+    ('service_role', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'turnkeep.lock_conversation(uuid, uuid [])'::regprocedure;
+
+rollback;

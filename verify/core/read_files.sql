@@ -1,0 +1,29 @@
+-- Verify turnkeep:core/read_files on pg
+
+begin;
+
+set local request.jwt.claims to '{"sub": "00000000-0000-4000-8000-000000000001"}';
+select 1 / (f.bucket_id = 'user-files' and f.original_name = 'verify')::integer
+from unnest(
+    turnkeep.read_files(
+        '00000000-0000-4000-8000-000000000001',
+        '[{"storage_path": "00000000-0000-4000-8000-000000000001/verify"}]',
+        1
+    )
+) as f;
+
+select 1 / bool_and(
+    has_function_privilege(r.name, f.oid, 'execute') = r.may
+    and f.proconfig @> array['search_path=""']
+)::integer
+from pg_proc as f
+cross join (values
+    ('turnkeep_api', true),
+    ('anon', false),
+    ('authenticated', false),
+    ('service_role', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'turnkeep.read_files(uuid, jsonb, integer)'::regprocedure;
+
+rollback;

@@ -1,0 +1,32 @@
+-- Verify turnkeep:core/replayed_turn on pg
+
+begin;
+
+select 1 / (
+    turnkeep.replayed_turn(
+        '00000000-0000-4000-8000-000000000001',
+        '00000000-0000-4000-8000-000000000001',
+        'verify',
+        '[]',
+        '{}'
+    ) is null
+)::integer;
+
+select 1 / bool_and(
+    has_function_privilege(r.name, f.oid, 'execute') = r.may
+    and f.proconfig @> array['search_path=""']
+)::integer
+from pg_proc as f
+cross join (values
+    ('turnkeep_api', true),
+    ('anon', false),
+    ('authenticated', false),
+    ('service_role', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = (
+    'turnkeep.replayed_turn'
+    '(uuid, uuid, text, jsonb, public.files [])'
+)::regprocedure;
+
+rollback;

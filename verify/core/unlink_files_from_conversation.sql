@@ -1,0 +1,34 @@
+-- Verify turnkeep:core/unlink_files_from_conversation on pg
+
+begin;
+
+set local request.jwt.claims to '{"sub": "00000000-0000-4000-8000-000000000001"}';
+insert into public.conversations (id, owner_id, continuation_id)
+values (
+    '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000001', 'verify'
+);
+
+select 1 / (jsonb_array_length(f.reply -> 'not_linked') = 1)::integer
+from turnkeep.unlink_files_from_conversation(
+    '00000000-0000-4000-8000-000000000001',
+    array['00000000-0000-4000-8000-000000000001'::uuid]
+) as f (reply);
+
+select 1 / (pg_get_userbyid(f.proowner) = 'turnkeep_api' and f.prosecdef)::integer
+from pg_proc as f
+where f.oid = 'turnkeep.unlink_files_from_conversation(uuid, uuid [])'::regprocedure;
+
+select 1 / bool_and(
+    has_function_privilege(r.name, f.oid, 'execute') = r.may
+    and f.proconfig @> array['search_path=""']
+)::integer
+from pg_proc as f
+cross join (values
+    ('authenticated', true),
+    ('service_role', true),
+    ('anon', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'turnkeep.unlink_files_from_conversation(uuid, uuid [])'::regprocedure;
+
+rollback;

@@ -1,0 +1,31 @@
+-- Verify turnkeep:core/upsert_files on pg
+
+begin;
+
+select 1 / (f.file_ids = f.created_ids)::integer
+from turnkeep.upsert_files(
+    '00000000-0000-4000-8000-000000000001',
+    array[
+        row(
+            null, '00000000-0000-4000-8000-000000000001', null, null, null, null,
+            'cache', 'verify', 'verify', 'verify', null, null, '{}'
+        )::public.files
+    ],
+    null
+) as f;
+
+select 1 / bool_and(
+    has_function_privilege(r.name, f.oid, 'execute') = r.may
+    and f.proconfig @> array['search_path=""']
+)::integer
+from pg_proc as f
+cross join (values
+    ('turnkeep_api', true),
+    ('anon', false),
+    ('authenticated', false),
+    ('service_role', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'turnkeep.upsert_files(uuid, public.files [], timestamptz)'::regprocedure;
+
+rollback;

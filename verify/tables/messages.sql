@@ -1,0 +1,41 @@
+-- Verify turnkeep:tables/messages on pg
+
+begin;
+
+select
+    id, conversation_id, owner_id, seq, created_at, role, turn_size, content,
+    request_id, metadata, file_ids
+from public.messages
+where false;
+
+select 1 / c.relrowsecurity::integer
+from pg_class as c
+where c.oid = 'public.messages'::regclass;
+
+select 1 / bool_and(
+    has_table_privilege(r.name, 'public.messages', r.privilege) = r.may
+)::integer
+from (values
+    ('anon', 'select', false),
+    ('anon', 'insert', false),
+    ('anon', 'update', false),
+    ('anon', 'delete', false),
+    ('anon', 'truncate', false),
+    ('authenticated', 'select', true),
+    ('authenticated', 'insert', false),
+    ('authenticated', 'update', false),
+    ('authenticated', 'delete', false),
+    ('authenticated', 'truncate', false),
+    ('service_role', 'select', true),
+    ('service_role', 'insert', false),
+    ('service_role', 'update', false),
+    ('service_role', 'delete', false),
+    ('service_role', 'truncate', false),
+    ('turnkeep_api', 'select', true),
+    ('turnkeep_api', 'insert', true),
+    ('turnkeep_api', 'update', false),
+    ('turnkeep_api', 'delete', false),
+    ('turnkeep_api', 'truncate', false)
+) as r (name, privilege, may);
+
+rollback;
