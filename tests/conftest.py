@@ -1,3 +1,8 @@
 """The shared parts are plugins, a module each."""
 
-pytest_plugins = ["support.marks", "support.servers", "support.databases"]
+pytest_plugins = [
+    "support.marks",
+    "support.servers",
+    "support.databases",
+    "support.pgtap",
+]

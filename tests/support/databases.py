@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pytest_postgresql import factories
 
 from turnkeep.bundle import project_directory
@@ -40,12 +41,16 @@ def new_database(server: TestServer, template: str = "template0") -> Iterator[st
             admin.execute(drop.format(sql.Identifier(name)))
 
 
-def deploy_project(**parameters: object) -> None:
+def name_of(url: str) -> str:
+    """Give the database that ``url`` names."""
+    return str(conninfo_to_dict(url)["dbname"])
+
+
+def deploy_project(host: str, port: int, user: str, dbname: str, **_: object) -> None:
     """Fill pytest-postgresql's template through our own engine."""
     from turnkeep.sqitch import deploy  # noqa: PLC0415
 
-    parameters.pop("autocommit", None)
-    conninfo = psycopg.conninfo.make_conninfo("", **parameters)
+    conninfo = make_conninfo(host=host, port=port, user=user, dbname=dbname)
     deploy(conninfo, project_directory())
 
 

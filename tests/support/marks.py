@@ -7,10 +7,14 @@ installed everything, it means a failure.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
 from support.requirements import REQUIREMENTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PREFIX = "requires_"
 COMPLETE = "TURNKEEP_TEST_COMPLETE"
@@ -32,10 +36,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             require(mark.name.removeprefix(PREFIX))
 
 
-def require(name: str) -> None:
-    """Skip or fail the test that runs, unless ``name`` is installed."""
-    if REQUIREMENTS[name].path:
-        return
+def require(name: str) -> Path:
+    """Say where ``name`` is; if it is missing, skip or fail the test that runs."""
+    if path := REQUIREMENTS[name].path:
+        return path
     reason = f"{name} is not installed: make test-deps"
     if os.environ.get(COMPLETE):
         pytest.fail(reason, pytrace=False)

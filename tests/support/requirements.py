@@ -6,12 +6,15 @@ read it. Standard library only: the installer runs before any virtual environmen
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 POSTGRESQL = Path("/usr/lib/postgresql/15")
 EXTENSIONS = Path("/usr/share/postgresql/15/extension")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "turnkeep"
+PGTAP_FROM_NPM = CACHE / "pgtap.sql"
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Requirement:
     """The Debian packages that bring it."""
     program: str
     """What is there when it is installed: a name to look up, or an absolute path."""
+    substitute: Path | None = None
+    """A file that does as well, where the packages are not to be had."""
     service: str | None = None
     """A service that the packages would start with the machine."""
 
@@ -30,7 +35,10 @@ class Requirement:
         """Where it is; None: it is not installed."""
         if found := shutil.which(self.program, path=SEARCH_PATH):
             return Path(found)
-        return Path(self.program) if Path(self.program).is_file() else None
+        for place in (Path(self.program), self.substitute):
+            if place and place.is_absolute() and place.is_file():
+                return place
+        return None
 
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -38,7 +46,9 @@ SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 REQUIREMENTS = {
     "postgresql": Requirement(("postgresql-15",), str(POSTGRESQL / "bin/postgres")),
-    "pgtap": Requirement(("postgresql-15-pgtap",), str(EXTENSIONS / "pgtap.control")),
+    "pgtap": Requirement(
+        ("postgresql-15-pgtap",), str(EXTENSIONS / "pgtap.sql"), PGTAP_FROM_NPM
+    ),
     "plpgsql_check": Requirement(
         ("postgresql-15-plpgsql-check",), str(EXTENSIONS / "plpgsql_check.control")
     ),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +25,9 @@ from turnkeep.embedded.throwaway import throwaway
 CHOICE = "TURNKEEP_TEST_SERVER"
 EVERYWHERE = ("pgtap", "python")
 SETTINGS = {"max_connections": "200", "shared_buffers": "64MB"}
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
 
 clusters = pytest.StashKey[dict[str, Cluster]]()
 running = pytest.StashKey[ExitStack]()
@@ -88,7 +92,7 @@ def pytest_report_header() -> list[str]:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: pytest.Item) -> None:
+def pytest_configure_node(node: WorkerController) -> None:
     """Give a worker of pytest-xdist the servers of its controller."""
     node.workerinput["clusters"] = {
         kind: str(_cluster(node.config, kind).directory) for kind in servers()
