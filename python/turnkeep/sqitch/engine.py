@@ -187,9 +187,7 @@ class Engine:
         changes.reverse()
         self._check_required(changes)
         paths = {
-            each.id: self.project.revert_script(
-                each.name, rework_tags.get(each.id, ())
-            )
+            each.id: self.project.revert_script(each.name, rework_tags.get(each.id, ()))
             for each in changes
         }
         loaded = {
@@ -246,6 +244,20 @@ class Engine:
             raise VerifyFailedError("Verify failed")
         self.report.info("Verify successful")
 
+    def last_unmodified(self) -> str | None:
+        """Give the last change before the first one whose deploy script was edited."""
+        self.registry.check_version()
+        plan = self.project.plan
+        last: str | None = None
+        for change, deployed in zip(
+            plan.changes, self.registry.deployed(), strict=False
+        ):
+            path = self.project.deploy_script(change.name, change.rework_tags)
+            if scripts.load_hash(path) != deployed.script_hash:
+                break
+            last = deployed.id
+        return last
+
     def _kept(self, to: str | None) -> Deployed | None:
         if to is None:
             return None
@@ -262,9 +274,7 @@ class Engine:
         if change_id is None:
             if plan.find(key):
                 raise VerifyFailedError(f'Change "{key}" has not been deployed')
-            raise UnknownChangeError(
-                f'Cannot find "{key}" in the database or the plan'
-            )
+            raise UnknownChangeError(f'Cannot find "{key}" in the database or the plan')
         index = plan.index_of(change_id)
         if index is None:
             raise VerifyFailedError(f'Change "{key}" is deployed, but not planned')
@@ -562,7 +572,9 @@ class Engine:
     ) -> None:
         if not done:
             return
-        self.report.vent(f"Reverting to {back_to}" if back_to else "Reverting all changes")
+        self.report.vent(
+            f"Reverting to {back_to}" if back_to else "Reverting all changes"
+        )
         try:
             for change in reversed(done):
                 path = loaded[change.id].revert

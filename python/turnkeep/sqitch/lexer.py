@@ -68,7 +68,9 @@ _ARGUMENT_TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_ARGUMENT_ESCAPE = re.compile(r"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL)
+_ARGUMENT_ESCAPE = re.compile(
+    r"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL
+)
 _CONTROL = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "f": "\f"}
 _BEHAVIOUR = ("AUTOCOMMIT", "ON_ERROR_ROLLBACK", "ON_ERROR_STOP", "SINGLELINE")
 """Variables with which psql would run a script in another way than this engine."""
@@ -93,7 +95,9 @@ class Statement:
 
     def line_at(self, position: int) -> int:
         """Give the line of a position that the server reports: characters from 1."""
-        return self.lines[min(self.sql.count("\n", 0, position - 1), len(self.lines) - 1)]
+        return self.lines[
+            min(self.sql.count("\n", 0, position - 1), len(self.lines) - 1)
+        ]
 
 
 def split(text: str, file: str, variables: Mapping[str, str]) -> list[Statement]:
@@ -231,9 +235,7 @@ class _Scanner:
             raise self._error(token.start(), f"{token[0]} is not closed")
         self._take(token.start(), end + len(token[0]), "'")
 
-    def _closed(
-        self, token: re.Match[str], body: re.Pattern[str], what: str
-    ) -> int:
+    def _closed(self, token: re.Match[str], body: re.Pattern[str], what: str) -> int:
         closed = body.match(self.source.text, token.end())
         if not closed:
             raise self._error(token.start(), f"{what} is not closed")
@@ -243,7 +245,11 @@ class _Scanner:
         word = token[0].lower()
         self._take(token.start(), token.end(), word)
         if self.words < 4 and word in (  # noqa: PLR2004 - create or replace function
-            "create", "function", "procedure", "or", "replace",
+            "create",
+            "function",
+            "procedure",
+            "or",
+            "replace",
         ):
             self.leading.append(word[0])
         elif self.words < 4:  # noqa: PLR2004

@@ -351,8 +351,7 @@ class _Parser:
             pragma = _PRAGMA.match(line[: _note_match(line).start()])
             if not pragma:
                 raise self._error(
-                    "Invalid pragma; a blank line must come between pragmas and "
-                    "changes"
+                    "Invalid pragma; a blank line must come between pragmas and changes"
                 )
             self._add_pragma(pragma["name"], pragma["value"])
         return body

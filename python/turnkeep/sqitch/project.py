@@ -41,9 +41,7 @@ class Project:
         """Give the path of a change's verify script."""
         return self._script("verify", name, rework_tags)
 
-    def rework_tags(
-        self, deployed: Sequence[Deployed]
-    ) -> dict[str, tuple[str, ...]]:
+    def rework_tags(self, deployed: Sequence[Deployed]) -> dict[str, tuple[str, ...]]:
         """Give, by identifier, the tags under which a reworked change has its scripts.
 
         The plan decides where it knows the change; otherwise the tags that lie between
@@ -59,15 +57,15 @@ class Project:
             for later in deployed[index:]:
                 if later.name == change.name and later is not change:
                     found[change.id] = tuple(
-                        tag.removeprefix("@") for group in reversed(tags) for tag in group
+                        tag.removeprefix("@")
+                        for group in reversed(tags)
+                        for tag in group
                     )
                     break
                 tags.append(list(later.tags))
         return found
 
-    def _script(
-        self, kind: script.Kind, name: str, rework_tags: Sequence[str]
-    ) -> Path:
+    def _script(self, kind: script.Kind, name: str, rework_tags: Sequence[str]) -> Path:
         target = self.target
         directories = {
             "deploy": (target.deploy_dir, target.reworked_deploy_dir),

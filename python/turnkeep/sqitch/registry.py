@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.plan import Change, Depend, Plan, Tag
 
 RELEASE = "1.1"
-_UTC = "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'"
+_UTC = '\'YYYY-MM-DD"T"HH24:MI:SS"Z"\''
 _COLUMNS = f"""
     c.change_id, c.change, c.project, c.note,
     pg_catalog.to_char(c.planned_at at time zone 'UTC', {_UTC}),

@@ -197,10 +197,11 @@ def _needs_no_transaction(statement: Statement) -> str | None:
             "concurrently" in tokens[:4]
         ):
             return f"{tokens[0].upper()} INDEX CONCURRENTLY"
-        case ("reindex", *_) if (
-            "concurrently" in statement.sql.lower()
-            or {"database", "system", "schema"} & set(tokens[:4])
-        ):
+        case ("reindex", *_) if "concurrently" in statement.sql.lower() or {
+            "database",
+            "system",
+            "schema",
+        } & set(tokens[:4]):
             return "REINDEX"
         case ("alter", "system", *_):
             return "ALTER SYSTEM"

@@ -1,0 +1,242 @@
+"""Listings of events and of planned changes, in Sqitch's formats."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+from turnkeep.sqitch.errors import ConfigError
+from turnkeep.sqitch.registry import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from turnkeep.sqitch.plan import Change
+
+_NOTE = "%{    }B\n"
+_RAW = (
+    "%{:event}C%e %H%{reset}C%T\n"
+    "name      %n\n"
+    "project   %o\n"
+    "%{requires}a%{conflicts}aplanner   %{name}p <%{email}p>\n"
+    "planned   %{date:raw}p\n"
+)
+_TITLE = "%{:event}C%L %h%{reset}C%T\n%{name}_ %n\n"
+_SHORT_TITLE = "%{:event}C%L %h%{reset}C\n%{name}_ %n\n"
+LOG_FORMATS = {
+    "raw": _RAW + "committer %{name}c <%{email}c>\ncommitted %{date:raw}c\n\n" + _NOTE,
+    "full": _TITLE
+    + "%{project}_ %o\n%R%X%{planner}_ %p\n%{planned}_ %{date}p\n"
+    + "%{committer}_ %c\n%{committed}_ %{date}c\n\n"
+    + _NOTE,
+    "long": _TITLE + "%{project}_ %o\n%{planner}_ %p\n%{committer}_ %c\n\n" + _NOTE,
+    "medium": _SHORT_TITLE + "%{committer}_ %c\n%{date}_ %{date}c\n\n" + _NOTE,
+    "short": _SHORT_TITLE + "%{committer}_ %c\n\n%{    }s\n",
+    "oneline": "%{:event}C%h %l%{reset}C %o:%n %s",
+}
+PLAN_FORMATS = {
+    "raw": _RAW + "\n" + _NOTE,
+    "full": _TITLE
+    + "%{project}_ %o\n%R%X%{planner}_ %p\n%{planned}_ %{date}p\n\n"
+    + _NOTE,
+    "long": _TITLE + "%{project}_ %o\n%{planner}_ %p\n\n" + _NOTE,
+    "medium": _SHORT_TITLE + "%{planner}_ %p\n%{date}_ %{date}p\n\n" + _NOTE,
+    "short": _SHORT_TITLE + "%{planner}_ %p\n\n%{    }s\n",
+    "oneline": "%{:event}C%h %l%{reset}C %n%{cyan}C%t%{reset}C",
+}
+_LABELS = (
+    "event change committer planner by date committed planned name project email "
+    "requires conflicts"
+).split()
+_COLORS = {
+    "reset": 0,
+    "bold": 1,
+    "underline": 4,
+    "black": 30,
+    "red": 31,
+    "green": 32,
+    "yellow": 33,
+    "blue": 34,
+    "magenta": 35,
+    "cyan": 36,
+    "white": 37,
+}
+_EVENT_COLORS = {"deploy": "green", "revert": "blue"}
+_CODE = re.compile(r"%(?:\{([^}]*)\})?(.)", re.DOTALL)
+_BREAK = re.compile(r"[\n\v\f\r\x85\u2028\u2029]")
+
+
+def from_plan(change: Change, project: str) -> Event:
+    """Describe a planned change as an event, so that it can be formatted."""
+    return Event(
+        event="revert" if change.operator == "-" else "deploy",
+        project=project,
+        change_id=change.id,
+        change=change.name,
+        note=change.note,
+        requires=tuple(each.text for each in change.requires),
+        conflicts=tuple(each.text for each in change.conflicts),
+        tags=tuple(f"@{tag.name}" for tag in change.tags),
+        committer_name="",
+        committer_email="",
+        committed_at=change.planned_at,
+        planner_name=change.planner_name,
+        planner_email=change.planner_email,
+        planned_at=change.planned_at,
+    )
+
+
+def template(name: str, formats: Mapping[str, str], kind: str) -> str:
+    """Find a format by name, or take the one behind ``format:``. Raises ConfigError."""
+    if name.startswith("format:"):
+        return name.removeprefix("format:")
+    if name not in formats:
+        raise ConfigError(
+            f'Unknown {kind} format "{name}"',
+            hint=f"known are {', '.join(formats)} and format:...",
+        )
+    return formats[name]
+
+
+def format_event(
+    text: str,
+    event: Event,
+    *,
+    date_format: str = "iso",
+    abbrev: int = 0,
+    color: bool = False,
+) -> str:
+    """Fill a format with an event. Raises ConfigError for a code that is not known."""
+
+    def fill(found: re.Match[str]) -> str:
+        argument, code = found.groups()
+        return _fill(code, argument, event, date_format, abbrev, color)
+
+    return _CODE.sub(fill, text)
+
+
+def format_date(at: str, form: str) -> str:
+    """Give a time (``YYYY-MM-DDTHH:MM:SSZ``) in one of Sqitch's date formats."""
+    if form == "raw":
+        return at
+    leap = at.endswith(":60Z")
+    moment = datetime.strptime(
+        at[:-3] + "59Z" if leap else at, "%Y-%m-%dT%H:%M:%SZ"
+    ).replace(tzinfo=UTC) + timedelta(seconds=leap)
+    local = moment.astimezone()
+    if form in ("iso", "iso8601"):
+        return local.strftime("%Y-%m-%d %H:%M:%S %z")
+    if form in ("rfc", "rfc2822"):
+        return re.sub(r"\+0000$", "-0000", format_datetime(local))
+    if form.startswith("strftime:"):
+        return local.strftime(form.removeprefix("strftime:"))
+    raise ConfigError(
+        f'Unknown date format "{form}"',
+        hint="known are iso, rfc, raw and strftime:...",
+    )
+
+
+def _fill(  # noqa: PLR0913 - one code's whole context
+    code: str,
+    argument: str | None,
+    event: Event,
+    date_format: str,
+    abbrev: int,
+    color: bool,  # noqa: FBT001
+) -> str:
+    simple: dict[str, Callable[[], str]] = {
+        "%": lambda: "%",
+        "v": lambda: "\n",
+        "e": lambda: event.event,
+        "l": lambda: event.event,
+        "L": lambda: event.event.capitalize(),
+        "H": lambda: event.change_id,
+        "h": lambda: event.change_id[: int(argument or abbrev) or None],
+        "n": lambda: event.change,
+        "o": lambda: event.project,
+        "t": lambda: _joined(" ", event.tags, argument, ""),
+        "T": lambda: _joined(" (", event.tags, argument, ")"),
+        "r": lambda: _joined(" ", event.requires, argument, ""),
+        "x": lambda: _joined(" ", event.conflicts, argument, ""),
+        "R": lambda: _joined("Requires:  ", event.requires, argument, "\n"),
+        "X": lambda: _joined("Conflicts: ", event.conflicts, argument, "\n"),
+        "s": lambda: (argument or "") + _BREAK.split(event.note)[0],
+        "b": lambda: _body(event.note, argument),
+        "B": lambda: _indented(event.note, argument),
+        "_": lambda: _label(argument),
+        "C": lambda: _color(argument, event.event) if color else "",
+        "a": lambda: _attribute(argument, event),
+        "c": lambda: _person(
+            argument,
+            event.committer_name,
+            event.committer_email,
+            event.committed_at,
+            date_format,
+        ),
+        "p": lambda: _person(
+            argument,
+            event.planner_name,
+            event.planner_email,
+            event.planned_at,
+            date_format,
+        ),
+    }
+    if code not in simple:
+        raise ConfigError(f'Unknown format code "{code}"')
+    return simple[code]()
+
+
+def _joined(before: str, items: tuple[str, ...], glue: str | None, after: str) -> str:
+    return f"{before}{(glue or ', ').join(items)}{after}" if items else ""
+
+
+def _indented(note: str, indent: str | None) -> str:
+    return re.sub("^", indent or "", note, flags=re.MULTILINE) if note else indent or ""
+
+
+def _body(note: str, indent: str | None) -> str:
+    first, *rest = re.split(_BREAK.pattern + "+", note, maxsplit=1)
+    return _indented(rest[0], indent) if rest and rest[0] else ""
+
+
+def _label(name: str | None) -> str:
+    if name not in _LABELS:
+        raise ConfigError(
+            f'Unknown label "{name}" passed to the _ format'
+            if name
+            else "No label passed to the _ format"
+        )
+    return f"{name.capitalize()}:".ljust(10)
+
+
+def _color(name: str | None, event: str) -> str:
+    chosen = _EVENT_COLORS.get(event, "red") if name == ":event" else name
+    if chosen not in _COLORS:
+        raise ConfigError(f"{chosen} is not a valid ANSI color")
+    return f"\x1b[{_COLORS[chosen]}m"
+
+
+def _attribute(name: str | None, event: Event) -> str:
+    if not name or name not in Event.__dataclass_fields__:
+        raise ConfigError(f"{name} is not a valid change attribute")
+    value = getattr(event, name)
+    if isinstance(value, tuple):
+        if not value:
+            return ""
+        value = ", ".join(value)
+    return f"{name:9} {value}\n"
+
+
+def _person(
+    argument: str | None, name: str, email: str, at: str, date_format: str
+) -> str:
+    if argument is None:
+        return f"{name} <{email}>"
+    if argument in ("n", "name"):
+        return name
+    if argument in ("e", "email"):
+        return email
+    found = re.fullmatch(r"d(?:ate)?(?::(.*))?", argument)
+    return format_date(at, found[1] or date_format) if found else ""

@@ -1,0 +1,158 @@
+"""Where a database stands, measured by a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from turnkeep.sqitch.errors import DeployError, RegistryError
+from turnkeep.sqitch.history import format_date
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from turnkeep.sqitch.plan import Plan
+    from turnkeep.sqitch.registry import Deployed, DeployedTag, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The change that was deployed last, and what of the plan is still to come.
+
+    ``undeployed`` is None when the plan is of another project, or does not have the
+    change that was deployed last (then ``is_lost``).
+    """
+
+    destination: str
+    project: str
+    latest: Deployed | None
+    undeployed: tuple[str, ...] | None
+    is_lost: bool
+    changes: tuple[Deployed, ...]
+    """All that is deployed, the newest first."""
+    tags: tuple[DeployedTag, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Give the status as JSON has it."""
+        latest = self.latest
+        return {
+            "project": self.project,
+            "change": latest
+            and {
+                "id": latest.id,
+                "name": latest.name,
+                "tags": list(latest.tags),
+                "deployed_at": latest.committed_at,
+                "committer_name": latest.committer_name,
+                "committer_email": latest.committer_email,
+            },
+            "deployed": [each.name for each in reversed(self.changes)],
+            "undeployed": None if self.undeployed is None else list(self.undeployed),
+            "up_to_date": self.undeployed == (),
+        }
+
+    def lines(
+        self, *, show_changes: bool, show_tags: bool, date_format: str
+    ) -> Iterator[str]:
+        """Give Sqitch's text, line by line; without a change it is the first line."""
+        yield f"# On database {self.destination}"
+        latest = self.latest
+        if latest is None:
+            return
+        yield f"# Project:  {latest.project}"
+        yield f"# Change:   {latest.id}"
+        yield f"# Name:     {latest.name}"
+        if latest.tags:
+            label = "Tag: " if len(latest.tags) == 1 else "Tags:"
+            yield f"# {label}     {', '.join(latest.tags)}"
+        yield f"# Deployed: {format_date(latest.committed_at, date_format)}"
+        yield f"# By:       {latest.committer_name} <{latest.committer_email}>"
+        if show_changes:
+            rows = [
+                (
+                    each.name,
+                    each.committed_at,
+                    each.committer_name,
+                    each.committer_email,
+                )
+                for each in self.changes
+            ]
+            yield from _table("Change", rows, date_format)
+        if show_tags:
+            rows = [
+                (each.tag, each.committed_at, each.committer_name, each.committer_email)
+                for each in self.tags
+            ]
+            yield from _table("Tag", rows, date_format)
+        yield "# "
+        if self.is_lost:
+            return
+        if self.undeployed is None:
+            yield (f'Status unknown. Use --plan-file to assess "{self.project}" status')
+        elif not self.undeployed:
+            yield "Nothing to deploy (up-to-date)"
+        else:
+            yield f"Undeployed change{'s' * (len(self.undeployed) > 1)}:"
+            yield from (f"  * {label}" for label in self.undeployed)
+
+    def check(self, plan: Plan) -> None:
+        """Raise DeployError when the plan does not know what is deployed."""
+        if self.is_lost:
+            raise DeployError(
+                f"Cannot find this change in {plan.file}\nMake sure you are connected "
+                "to the proper database for this project."
+            )
+
+
+def read(registry: Registry, plan: Plan) -> Status:
+    """Read the status of the registry's project."""
+    latest: Deployed | None = None
+    changes: list[Deployed] = []
+    tags: list[DeployedTag] = []
+    if registry.is_initialized():
+        latest = registry.latest()
+        changes = registry.deployed()
+        tags = registry.tags()
+    undeployed: tuple[str, ...] | None = None
+    is_lost = False
+    if plan.project == registry.project:
+        index = -1 if latest is None else plan.index_of(latest.id)
+        is_lost = index is None
+        if index is not None:
+            undeployed = tuple(each.label for each in plan.changes[index + 1 :])
+    return Status(
+        registry.destination,
+        registry.project,
+        latest,
+        undeployed,
+        is_lost,
+        tuple(reversed(changes)),
+        tuple(tags),
+    )
+
+
+def only_project(registry: Registry) -> str:
+    """Give the project of a registry that has one, for want of a plan."""
+    if not registry.is_initialized():
+        raise RegistryError("Database not initialized for Sqitch")
+    projects = registry.projects()
+    if not projects:
+        raise RegistryError("No projects registered")
+    if len(projects) > 1:
+        raise RegistryError(
+            f"Use --project to select which project to query: {', '.join(projects)}"
+        )
+    return projects[0]
+
+
+def _table(
+    title: str, rows: Sequence[tuple[str, str, str, str]], date_format: str
+) -> Iterator[str]:
+    yield "# "
+    if not rows:
+        yield f"# {title}s: None."
+        return
+    yield f"# {title}{'s' * (len(rows) > 1)}:"
+    width = max(len(row[0]) for row in rows)
+    for name, at, person, email in rows:
+        yield f"#   {name:{width}} - {format_date(at, date_format)} - {person} <{email}>"
