@@ -1,0 +1,49 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-deps lint bench
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+ARGS ?=
+
+# What each virtual environment holds: extras of pyproject.toml.
+EXTRAS_demo := embedded
+EXTRAS_test := embedded,test
+EXTRAS_lint := embedded,test,lint
+EXTRAS_bench := embedded,test
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' \
+	    $(MAKEFILE_LIST)
+	@echo "Arguments for the program behind a target: make test ARGS='-k cleanup'"
+
+demo: .venv/demo/ready ## Play real dialogues on a database of its own, and count what became of them
+	.venv/demo/bin/turnkeep demo $(ARGS)
+
+test: test-deps .venv/test/ready ## Run all tests, on PostgreSQL 15 and the embedded server
+	TURNKEEP_TEST_COMPLETE=1 .venv/test/bin/pytest -n 2 --dist worksteal $(ARGS)
+
+test-deps: ## Install what the tests need from the system; start no service
+	@$(PYTHON) -B tests/support/install_deps.py
+
+lint: .venv/lint/ready ## Check style and types, and that every deploy script has its revert and verify
+	.venv/lint/bin/ruff check
+	.venv/lint/bin/ruff format --check
+	.venv/lint/bin/mypy
+	.venv/lint/bin/sqlfluff lint --disable-progress-bar deploy revert verify tests/pgtap
+	@for folder in revert verify; do \
+	    diff <(cd deploy && find . -type f | sort) <(cd $$folder && find . -type f | sort) \
+	    || { echo "deploy/ and $$folder/ differ"; exit 1; }; \
+	done
+
+bench: .venv/bench/ready ## Measure turns, links and clean-ups against plain SQL
+	PYTHONPATH=tests .venv/bench/bin/python -m bench $(ARGS)
+
+.venv/%/ready: pyproject.toml
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	    echo "Python cannot make virtual environments here. An administrator runs:"; \
+	    echo "  sudo apt-get install python3-venv"; exit 1; } >&2
+	$(PYTHON) -m venv --clear .venv/$*
+	.venv/$*/bin/pip install --quiet --disable-pip-version-check \
+	    --editable '.[$(EXTRAS_$*)]'
+	@touch $@
