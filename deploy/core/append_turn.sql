@@ -1,5 +1,5 @@
 -- Deploy turnkeep:core/append_turn to pg
--- requires: core/resolve_owner
+-- requires: core/act_for
 -- requires: core/check_messages
 -- requires: core/read_files
 -- requires: core/upsert_files
@@ -24,7 +24,7 @@ security definer
 set search_path = ''
 as $function$
 declare
-    v_owner_id constant uuid := turnkeep.resolve_owner(append_turn.owner_id);
+    v_owner_id constant uuid := turnkeep.act_for(append_turn.owner_id);
     v_metadata constant jsonb := nullif(append_turn.metadata, 'null');
     v_files public.files [];
     v_turn_size integer;
@@ -38,6 +38,7 @@ declare
     v_created_ids uuid [] := '{}';
     v_linked_ids uuid [] := '{}';
     v_unknown_ids uuid [] := '{}';
+    v_reply_files jsonb := '[]';
     v_reply jsonb;
 begin
     if coalesce(length(append_turn.continuation_id), 0) not between 1 and 500 then
@@ -110,10 +111,11 @@ begin
         from (select clock_timestamp() as first_at) as t
         on conflict on constraint conversations_owner_id_continuation_id_key
         do nothing
-        returning true, c.id, 1, c.created_at
-        into v_is_new, v_conversation_id, v_first_seq, v_first_at;
+        returning c.id, 1, c.created_at
+        into v_conversation_id, v_first_seq, v_first_at;
 
-        exit when found;
+        v_is_new := found;
+        exit when v_is_new;
     end loop;
 
     if not v_is_new then
@@ -207,6 +209,24 @@ begin
         from turnkeep.link_files(
             v_owner_id, v_conversation_id, v_first_seq, v_named_ids
         ) as l;
+
+        select coalesce(
+            jsonb_agg(
+                jsonb_build_object(
+                    'id', f.id,
+                    'bucket_id', f.bucket_id,
+                    'storage_path', f.storage_path,
+                    'created', f.id = any (v_created_ids),
+                    'linked', f.id = any (v_linked_ids)
+                )
+                order by array_position(v_named_ids, f.id)
+            ),
+            '[]'
+        )
+        into v_reply_files
+        from public.files as f
+        where f.owner_id = v_owner_id
+          and f.id = any (v_named_ids);
     end if;
 
     return jsonb_build_object(
@@ -216,28 +236,8 @@ begin
         'created', v_is_new,
         'replayed', false,
         'messages', v_messages,
-        'files', case
-            when v_named_ids = '{}' then '[]'
-            else coalesce(
-                (
-                    select jsonb_agg(
-                        jsonb_build_object(
-                            'id', f.id,
-                            'bucket_id', f.bucket_id,
-                            'storage_path', f.storage_path,
-                            'created', f.id = any (v_created_ids),
-                            'linked', f.id = any (v_linked_ids)
-                        )
-                        order by array_position(v_named_ids, f.id)
-                    )
-                    from public.files as f
-                    where f.owner_id = v_owner_id
-                      and f.id = any (v_named_ids)
-                ),
-                '[]'
-            )
-        end,
-        'unknown_files', to_jsonb(v_unknown_ids),
+        'files', v_reply_files,
+        'unknown_files', v_unknown_ids,
         'next_seq', v_first_seq + v_turn_size
     );
 end
