@@ -1,5 +1,5 @@
 -- Deploy turnkeep:core/lock_conversation to pg
--- requires: core/resolve_owner
+-- requires: core/act_for
 -- requires: tables/conversations
 
 begin;
@@ -34,13 +34,18 @@ begin
     end if;
 
     -- The service may name any conversation; its owner is the owner of the call.
-    select c.owner_id into v_owner_id
+    if turnkeep.is_service() then
+        select c.owner_id into v_owner_id
+        from public.conversations as c
+        where c.id = lock_conversation.conversation_id;
+    end if;
+
+    v_owner_id := turnkeep.act_for(v_owner_id);
+
+    perform
     from public.conversations as c
-    where c.id = lock_conversation.conversation_id
-      and (
-          turnkeep.is_service()
-          or c.owner_id = turnkeep.resolve_owner(null)
-      )
+    where c.owner_id = v_owner_id
+      and c.id = lock_conversation.conversation_id
     for no key update;
 
     if not found then

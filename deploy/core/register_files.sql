@@ -1,5 +1,5 @@
 -- Deploy turnkeep:core/register_files to pg
--- requires: core/resolve_owner
+-- requires: core/act_for
 -- requires: core/read_files
 -- requires: core/upsert_files
 
@@ -13,7 +13,7 @@ security definer
 set search_path = ''
 as $function$
 declare
-    v_owner_id constant uuid := turnkeep.resolve_owner(register_files.owner_id);
+    v_owner_id constant uuid := turnkeep.act_for(register_files.owner_id);
     v_files constant public.files [] := turnkeep.read_files(
         v_owner_id, register_files.files, 1000
     );

@@ -42,8 +42,7 @@ using (owner_id = (select turnkeep.current_owner()));
 create policy conversation_files_functions on public.conversation_files
 to turnkeep_api
 using (
-    owner_id = (select turnkeep.current_owner())
-    or (select turnkeep.is_service())
+    owner_id = nullif((select current_setting('turnkeep.owner_id', true)), '')::uuid
 );
 
 create policy conversation_files_service on public.conversation_files

@@ -2,7 +2,6 @@
 -- requires: types/file_type
 -- requires: core/new_id
 -- requires: core/current_owner
--- requires: core/is_service
 
 begin;
 
@@ -66,8 +65,7 @@ using (owner_id = (select turnkeep.current_owner()));
 create policy files_functions on public.files
 to turnkeep_api
 using (
-    owner_id = (select turnkeep.current_owner())
-    or (select turnkeep.is_service())
+    owner_id = nullif((select current_setting('turnkeep.owner_id', true)), '')::uuid
 );
 
 create policy files_service on public.files

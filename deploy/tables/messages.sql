@@ -67,8 +67,7 @@ using (owner_id = (select turnkeep.current_owner()));
 create policy messages_functions on public.messages
 to turnkeep_api
 using (
-    owner_id = (select turnkeep.current_owner())
-    or (select turnkeep.is_service())
+    owner_id = nullif((select current_setting('turnkeep.owner_id', true)), '')::uuid
 );
 
 create policy messages_service on public.messages

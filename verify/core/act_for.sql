@@ -1,0 +1,29 @@
+-- Verify turnkeep:core/act_for on pg
+
+begin;
+
+set local request.jwt.claims to '{"sub": "00000000-0000-4000-8000-000000000001"}';
+select 1 / (
+    turnkeep.act_for('00000000-0000-4000-8000-000000000001')
+    = '00000000-0000-4000-8000-000000000001'
+)::integer;
+
+select 1 / (
+    current_setting('turnkeep.owner_id') = '00000000-0000-4000-8000-000000000001'
+)::integer;
+
+select 1 / bool_and(
+    has_function_privilege(r.name, f.oid, 'execute') = r.may
+    and f.proconfig @> array['search_path=""']
+)::integer
+from pg_proc as f
+cross join (values
+    ('turnkeep_api', true),
+    ('anon', false),
+    ('authenticated', false),
+    ('service_role', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'turnkeep.act_for(uuid)'::regprocedure;
+
+rollback;
