@@ -553,10 +553,11 @@ class Engine:
             except ServerError:
                 raise
             except SqitchError as error:
-                if mode == "change":
+                if mode == "change" and isinstance(error, ScriptFailedError):
                     raise
                 self.report.vent(str(error))
-                self._roll_back(done, loaded, back_to, width)
+                if mode != "change":
+                    self._roll_back(done, loaded, back_to, width)
                 raise DeployError("Deploy failed") from error
             done.append(change)
             if mode == "tag" and change.tags:

@@ -271,6 +271,12 @@ def decode(content: bytes, file: str) -> str:
         ) from None
 
 
+def decode_note(text: str | None) -> str:
+    """Decode the note of a line: without blanks around it, its escapes replaced."""
+    stripped = (text or "").strip(_PERL_SPACE)
+    return re.sub(r"\\[\\nr]", lambda found: _UNESCAPED[found[0]], stripped)
+
+
 class _Line(NamedTuple):
     name: str
     operator: str
@@ -345,7 +351,7 @@ class _Parser:
         body = iter(self._numbered())
         for self.number, line in body:
             if blank := _BLANK_LINE.match(line):
-                if _note(blank["note"]) in ("", "0"):
+                if decode_note(blank["note"]) in ("", "0"):
                     break
                 continue
             pragma = _PRAGMA.match(line[: _note_match(line).start()])
@@ -400,7 +406,7 @@ class _Parser:
             planned_at=planned_at,
             planner_name=rest["planner_name"],
             planner_email=rest["planner_email"],
-            note=_note(note["note"]),
+            note=decode_note(note["note"]),
         )
 
     def _check_time(self, text: str) -> None:
@@ -611,12 +617,6 @@ def _note_match(line: str) -> re.Match[str]:
     found = _NOTE.search(line)
     assert found is not None  # noqa: S101 - it matches the empty end of every line
     return found
-
-
-def _note(text: str | None) -> str:
-    return re.sub(
-        r"\\[\\nr]", lambda found: _UNESCAPED[found[0]], (text or "").strip(_PERL_SPACE)
-    )
 
 
 def _name_and_rest(line: str, start: int) -> tuple[str, re.Match[str] | None]:

@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Identifier
 
 from turnkeep.sqitch import lexer
 from turnkeep.sqitch.errors import RegistryError, UnknownChangeError
-from turnkeep.sqitch.plan import ambiguous, split_offset
+from turnkeep.sqitch.plan import ambiguous, decode_note, split_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -211,15 +211,6 @@ class Registry:
             person.name,
             person.email,
         )
-
-    def projects(self) -> list[str]:
-        """List the projects of this registry."""
-        return [
-            row[0]
-            for row in self._rows(
-                "select project from {registry}.projects order by project"
-            )
-        ]
 
     def lock(self) -> None:
         """Keep other tools from writing changes until the transaction ends."""
@@ -661,7 +652,10 @@ class Registry:
             self.project,
             *values,
         ):
-            yield Deployed(*row[:7], tuple(row[7]), *row[8:])
+            # Sqitch takes a note that it reads back for the text of a plan, and decodes
+            # it again; the revert event then has the result.
+            note = decode_note(row[3])
+            yield Deployed(*row[:3], note, *row[4:7], tuple(row[7]), *row[8:])
 
     def _rows(
         self, query: LiteralString, *values: object, **parts: SQL

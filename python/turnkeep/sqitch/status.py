@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from turnkeep.sqitch.errors import DeployError, RegistryError
+from turnkeep.sqitch.errors import DeployError
 from turnkeep.sqitch.history import format_date
 
 if TYPE_CHECKING:
@@ -129,20 +129,6 @@ def read(registry: Registry, plan: Plan) -> Status:
         tuple(reversed(changes)),
         tuple(tags),
     )
-
-
-def only_project(registry: Registry) -> str:
-    """Give the project of a registry that has one, for want of a plan."""
-    if not registry.is_initialized():
-        raise RegistryError("Database not initialized for Sqitch")
-    projects = registry.projects()
-    if not projects:
-        raise RegistryError("No projects registered")
-    if len(projects) > 1:
-        raise RegistryError(
-            f"Use --project to select which project to query: {', '.join(projects)}"
-        )
-    return projects[0]
 
 
 def _table(

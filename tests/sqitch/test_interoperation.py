@@ -1,0 +1,107 @@
+"""Ours and the real tool take turns on one database, and nobody can tell which did what."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .test_vectors import recorded
+
+if TYPE_CHECKING:
+    from .conftest import Workspace
+
+pytestmark = pytest.mark.requires_sqitch
+
+STEPS = (
+    ("deploy", "--to", "@v1", "--verify"),
+    ("deploy", "--to", "fn@v2", "--verify"),
+    ("revert", "-y", "--to", "schema"),
+    ("deploy", "--no-verify"),
+    ("verify",),
+    ("deploy",),
+    ("revert", "-y", "--to", "@v2"),
+    ("deploy", "--to", "@v3"),
+    ("revert", "-y", "--to", "@HEAD^"),
+    ("deploy", "--verify"),
+    ("revert", "-y", "--log-only", "--to", "users"),
+    ("deploy", "--log-only", "--no-verify"),
+    ("revert", "-y"),
+)
+ORDERS = {
+    "ours": ("turnkeep",),
+    "in turn": ("turnkeep", "sqitch"),
+    "in turn, theirs first": ("sqitch", "turnkeep"),
+    "two and two": ("turnkeep", "turnkeep", "sqitch", "sqitch"),
+}
+
+
+def prepare(workspace: Workspace) -> None:
+    for file, text in recorded("tags-rework")["files"].items():
+        workspace.write(file, text)
+
+
+def history_of(workspace: Workspace, order: tuple[str, ...]) -> list[object]:
+    """Take the steps, each with the tool whose turn it is; give the states between."""
+    states: list[object] = []
+    for number, step in enumerate(STEPS):
+        tool = order[number % len(order)]
+        result = workspace.run(tool, *step)
+        assert result.code == 0, f"{tool} {step}: {result.stderr}"
+        states.append(workspace.registry())
+    return states
+
+
+@pytest.fixture(scope="module")
+def original() -> list[object]:
+    """Keep what the real tool alone arrives at; filled by the first test."""
+    return []
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_taking_turns_leaves_the_registry_that_the_original_leaves(
+    workspace: Workspace, original: list[object], order: str
+) -> None:
+    prepare(workspace)
+    if not original:
+        original += history_of(workspace, ("sqitch",))
+        workspace.rows("drop schema sqitch cascade")
+    assert history_of(workspace, ORDERS[order]) == original
+
+
+@pytest.mark.parametrize("verb", ["status", "verify", "log"])
+def test_the_original_reads_what_ours_wrote_and_says_the_same(
+    workspace: Workspace, verb: str
+) -> None:
+    prepare(workspace)
+    assert workspace.run("turnkeep", "deploy", "--to", "fn@v3").code == 0
+    theirs = workspace.run("sqitch", verb)
+    ours = workspace.run("turnkeep", verb)
+    assert (theirs.code, theirs.stderr) == (0, "")
+    assert re.sub(r"ok \d+ ms", "ok", ours.account) == theirs.stdout
+
+
+def test_a_failed_deployment_leaves_the_same_registry(workspace: Workspace) -> None:
+    for file, text in recorded("fail-modes")["files"].items():
+        workspace.write(file, text)
+    states = []
+    for tool in ("sqitch", "turnkeep"):
+        for mode in ("all", "tag", "change"):
+            assert workspace.run(tool, "deploy", "--mode", mode).code == 2
+        states.append(workspace.registry())
+        workspace.rows("drop schema sqitch cascade")
+        workspace.rows("drop table a, b, c, d")
+    assert states[0] == states[1]
+
+
+def test_ours_waits_for_theirs_and_theirs_for_ours(
+    workspace: Workspace, held_run_lock: object
+) -> None:
+    del held_run_lock
+    prepare(workspace)
+    for tool in ("sqitch", "turnkeep"):
+        result = workspace.run(tool, "deploy", "--lock-timeout", "1")
+        assert result.code == 2
+        assert "Timed out waiting 1 seconds" in result.stderr
+    assert workspace.rows("select to_regnamespace('sqitch')") == [(None,)]
