@@ -22,6 +22,9 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+-- Every statement has its index. Without this, tables that were small when a session
+-- made its plans are scanned whole until somebody analyses them.
+set enable_seqscan = off
 as $function$
 declare
     v_owner_id constant uuid := turnkeep.act_for(append_turn.owner_id);

@@ -12,6 +12,9 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+-- Every statement has its index. Without this, tables that were small when a session
+-- made its plans are scanned whole until somebody analyses them.
+set enable_seqscan = off
 as $function$
 declare
     v_owner_id constant uuid := turnkeep.lock_conversation(

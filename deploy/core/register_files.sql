@@ -11,6 +11,9 @@ language plpgsql
 volatile
 security definer
 set search_path = ''
+-- Every statement has its index. Without this, tables that were small when a session
+-- made its plans are scanned whole until somebody analyses them.
+set enable_seqscan = off
 as $function$
 declare
     v_owner_id constant uuid := turnkeep.act_for(register_files.owner_id);

@@ -24,7 +24,7 @@ declare
     v_turn_size smallint;
     v_messages jsonb;
     v_is_same boolean;
-    v_named_ids uuid [];
+    v_named_ids uuid [] := '{}';
 begin
     select m.seq, m.created_at, m.turn_size into v_first_seq, v_first_at, v_turn_size
     from public.messages as m
@@ -72,10 +72,14 @@ begin
                 hint = 'Make a new request_id for each new turn.';
     end if;
 
-    v_named_ids := turnkeep.named_files(
-        replayed_turn.messages,
-        turnkeep.find_files(replayed_turn.owner_id, replayed_turn.files)
-    );
+    if replayed_turn.files is not null
+        or jsonb_path_exists(replayed_turn.messages, '$[*].file_ids[*]')
+    then
+        v_named_ids := turnkeep.named_files(
+            replayed_turn.messages,
+            turnkeep.find_files(replayed_turn.owner_id, replayed_turn.files)
+        );
+    end if;
 
     return jsonb_build_object(
         'request_id', replayed_turn.request_id,

@@ -95,9 +95,13 @@ begin
 
     select w.storage_path, f.storage_path as registered_path into v_problem
     from unnest(upsert_files.files) with ordinality as w
-    join public.files as f
-        on f.owner_id = upsert_files.owner_id
-        and f.id = file_ids[w.ordinality]
+    cross join lateral (
+        select r.storage_path, r.sha256, r.size_bytes
+        from public.files as r
+        where r.owner_id = upsert_files.owner_id
+          and r.id = file_ids[w.ordinality]
+        limit 1
+    ) as f
     where w.id is null
       and (f.sha256 <> w.sha256 or f.size_bytes <> w.size_bytes)
     order by w.ordinality

@@ -13,6 +13,9 @@ returns table (deleted_count integer, healed_count integer, more boolean)
 language plpgsql
 volatile
 set search_path = ''
+-- Every statement has its index. Without this, tables that were small when a session
+-- made its plans are scanned whole until somebody analyses them.
+set enable_seqscan = off
 as $function$
 declare
     v_max_files constant integer := coalesce(cleanup_orphaned_files.max_files, 1000);

@@ -23,7 +23,9 @@ create table public.files (
     -- For all owners: one stored object has one row. The path comes first so that a
     -- look-up by the path alone finds its way too.
     constraint files_storage_path_bucket_id_key unique (storage_path, bucket_id),
-    constraint files_owner_id_sha256_key unique (owner_id, sha256),
+    -- The owner comes last: with it in front, a planner that has no statistics yet
+    -- reads all files of an owner to find some ids among them.
+    constraint files_sha256_owner_id_key unique (sha256, owner_id),
     constraint files_size_bytes_is_not_negative check (size_bytes >= 0),
     constraint files_sha256_is_lower_case_hex check (sha256 ~ '^[0-9a-f]{64}$'),
     constraint files_bucket_id_has_1_to_100_characters
