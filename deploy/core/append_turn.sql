@@ -35,7 +35,6 @@ declare
     v_is_new boolean := false;
     v_first_seq bigint;
     v_first_at timestamptz;
-    v_last_at timestamptz;
     v_messages jsonb;
     v_named_ids uuid [] := '{}';
     v_created_ids uuid [] := '{}';

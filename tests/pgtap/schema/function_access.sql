@@ -1,0 +1,113 @@
+-- Each role calls each function.
+begin;
+
+select plan(3);
+
+-- What a role gets for a call with nulls: 'denied', or else 'let in'. A call that was let
+-- in is taken back.
+create function pg_temp.attempt(role text, call text)
+returns text
+language plpgsql
+as $function$
+begin
+    begin
+        execute format('set local role %I', attempt.role);
+        execute attempt.call;
+        raise exception using errcode = 'TK000', message = 'take it back';
+    exception
+        when insufficient_privilege then return 'denied';
+        when others then return 'let in';
+    end;
+end
+$function$;
+
+create temporary table tried on commit drop as
+select r.role, p.function, pg_temp.attempt(r.role, p.call) as outcome
+from (
+    values ('anon'), ('authenticated'), ('service_role'), ('turnkeep_api')
+) as r (role)
+cross join (
+    select
+        format('%s.%s', n.nspname, f.proname),
+        format(
+            'select %I.%I(%s)', n.nspname, f.proname,
+            (
+                select string_agg(
+                    format('null::%s', format_type(a.type, null)), ', ' order by a.place
+                )
+                from unnest(f.proargtypes::oid []) with ordinality as a (type, place)
+            )
+        )
+    from pg_proc as f
+    join pg_namespace as n on n.oid = f.pronamespace
+    where n.nspname in ('public', 'turnkeep')
+      and f.prorettype <> 'trigger'::regtype
+      and not exists (
+          select from pg_depend as d
+          where d.classid = 'pg_proc'::regclass
+            and d.objid = f.oid
+            and d.deptype = 'e'
+      )
+) as p (function, call);
+
+select set_eq(
+    $$ select t.function, t.role from tried as t where t.outcome = 'let in' $$,
+    $$
+    select f.function, r.role
+    from (values
+        ('public.append_turn', 'authenticated service_role'),
+        ('public.get_thread', 'authenticated service_role'),
+        ('public.register_files', 'authenticated service_role'),
+        ('public.link_file_to_conversation', 'authenticated service_role'),
+        ('public.link_files_to_conversation', 'authenticated service_role'),
+        ('public.unlink_files_from_conversation', 'authenticated service_role'),
+        ('public.cleanup_orphaned_files', 'service_role'),
+        -- What the functions above run, by their callers or by their owner.
+        ('turnkeep.is_service', 'authenticated service_role turnkeep_api'),
+        ('turnkeep.current_owner', 'authenticated service_role turnkeep_api'),
+        ('turnkeep.resolve_owner', 'authenticated service_role turnkeep_api'),
+        ('turnkeep.append_turn', 'authenticated service_role turnkeep_api'),
+        ('turnkeep.register_files', 'authenticated service_role turnkeep_api'),
+        ('turnkeep.link_files_to_conversation', 'authenticated service_role turnkeep_api'),
+        (
+            'turnkeep.unlink_files_from_conversation',
+            'authenticated service_role turnkeep_api'
+        ),
+        ('turnkeep.new_id', 'service_role turnkeep_api'),
+        ('turnkeep.check_messages', 'turnkeep_api'),
+        ('turnkeep.read_files', 'turnkeep_api'),
+        ('turnkeep.find_files', 'turnkeep_api'),
+        ('turnkeep.upsert_files', 'turnkeep_api'),
+        ('turnkeep.link_files', 'turnkeep_api'),
+        ('turnkeep.named_files', 'turnkeep_api'),
+        ('turnkeep.replayed_turn', 'turnkeep_api'),
+        ('turnkeep.lock_conversation', 'turnkeep_api')
+    ) as f (function, roles)
+    cross join string_to_table(f.roles, ' ') as r (role)
+    $$,
+    'each role can call what it needs, and nothing else'
+);
+
+select is_empty(
+    $$ select t.* from tried as t where t.role = 'anon' and t.outcome <> 'denied' $$,
+    'who is not signed in can call nothing at all'
+);
+
+select set_eq(
+    $$
+    select t.function from tried as t
+    where t.role = 'service_role'
+      and t.outcome = 'let in'
+      and t.function like 'public.%'
+    except
+    select t.function from tried as t
+    where t.role = 'authenticated'
+      and t.outcome = 'let in'
+    $$,
+    array['public.cleanup_orphaned_files'],
+    'what works on the rows of all owners is for the service alone'
+);
+
+select * from finish();
+
+rollback;

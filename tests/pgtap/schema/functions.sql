@@ -1,0 +1,215 @@
+-- What holds for every function, present and future.
+begin;
+
+select plan(19);
+
+create temporary view ours as
+select p.oid, n.nspname, p.proname, p.prosrc, p.provolatile, p.proparallel,
+    p.prosecdef, p.proretset, p.proargnames, p.proargmodes, p.pronargs, p.proowner,
+    p.proacl, p.proconfig, p.prolang,
+    obj_description(p.oid, 'pg_proc') as comment
+from pg_proc as p
+join pg_namespace as n on n.oid = p.pronamespace
+where n.nspname in ('public', 'turnkeep')
+  and not exists (
+      select from pg_depend as d
+      where d.classid = 'pg_proc'::regclass
+        and d.objid = p.oid
+        and d.deptype = 'e'
+  );
+
+-- Whom a body calls is read from its text: PL/pgSQL records no dependencies.
+create temporary view calls as
+select c.oid as caller, f.oid as callee
+from ours as c
+join ours as f on c.prosrc ~ format('\m%s\.%s\(', f.nspname, f.proname);
+
+create temporary view raised as
+with recursive reached (oid, callee) as (
+    select o.oid, o.oid from ours as o
+    union
+    select r.oid, c.callee from reached as r join calls as c on c.caller = r.callee
+)
+select distinct r.oid, r.oid = r.callee as is_direct, m.code[1] as code
+from reached as r
+join ours as o on o.oid = r.callee
+cross join regexp_matches(o.prosrc, '\mPT\d{3}\M', 'g') as m (code);
+
+select isnt_empty('select from ours', 'there are functions to speak of');
+
+select is_empty(
+    $$
+    select o.oid::regprocedure from ours as o
+    where not coalesce(o.proconfig @> array['search_path=""'], false)
+    $$,
+    'every function pins an empty search_path'
+);
+
+select is_empty(
+    $$ select o.oid::regprocedure from ours as o where o.comment is null $$,
+    'every function says what it does'
+);
+
+select is_empty(
+    $$
+    select o.nspname, o.proname from ours as o
+    group by o.nspname, o.proname
+    having count(*) > 1
+    $$,
+    'a function name has one signature'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure from ours as o
+    join pg_language as l on l.oid = o.prolang
+    where l.lanname not in ('plpgsql', 'sql')
+    $$,
+    'functions are written in languages that every server trusts'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure from ours as o
+    cross join aclexplode(coalesce(o.proacl, acldefault('f', o.proowner))) as a
+    where a.grantee = 0
+    $$,
+    'no function is open to everybody'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure from ours as o
+    where has_function_privilege('anon', o.oid, 'execute')
+    $$,
+    'nobody who is not signed in may execute a function'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure from ours as o
+    cross join aclexplode(o.proacl) as a
+    where a.is_grantable
+      and a.grantee <> o.proowner
+    $$,
+    'nobody may pass on the right to execute a function'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure from ours as o
+    where o.prosecdef
+      and o.nspname <> 'turnkeep'
+    $$,
+    'a function that runs as its owner is in the schema that no gateway exposes'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure, o.proowner::regrole from ours as o
+    where o.prosecdef <> (o.proowner = 'turnkeep_api'::regrole)
+    $$,
+    'turnkeep_api owns the functions that run as their owner, and no others'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure, o.provolatile from ours as o
+    where o.provolatile <> 'v'
+      and o.prosrc ~* (
+          '\m(insert\s+into|delete\s+from|merge\s+into|truncate|nextval)\M'
+          '|\mupdate\s+\w+\.|\mfor\s+((no\s+key\s+)?update|(key\s+)?share)\M'
+          '|\mpg_advisory|\mpg_notify'
+      )
+    $$,
+    'what writes or locks is volatile'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure, o.provolatile from ours as o
+    where o.nspname = 'public'
+      and o.proname ~ '^(get|list|search)_'
+      and o.provolatile <> 's'
+    $$,
+    'what only reads is stable, so that a gateway may answer GET'
+);
+
+select is_empty(
+    $$
+    select f.oid::regprocedure, g.oid::regprocedure
+    from calls as c
+    join ours as f on f.oid = c.caller
+    join ours as g on g.oid = c.callee
+    -- The letters are in the order of the promise: immutable, stable, volatile, and
+    -- restricted, safe, unsafe except for the first two.
+    where f.provolatile < g.provolatile
+       or (f.proparallel = 's' and g.proparallel <> 's')
+    $$,
+    'no function promises more than the functions that it calls'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure, r.code from raised as r
+    join ours as o using (oid)
+    -- A body that runs as its owner leaves this to the function that clients call.
+    where (o.nspname = 'public' or (r.is_direct and not o.prosecdef))
+      and strpos(o.comment, '- ' || r.code) = 0
+    except
+    -- One file is never too many.
+    values ('public.link_file_to_conversation(uuid, uuid)'::regprocedure, 'PT413')
+    $$,
+    'a comment lists each SQLSTATE that a caller may meet'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure, m.code[1] from ours as o
+    cross join regexp_matches(o.comment, '^- (PT\d{3}) ', 'gn') as m (code)
+    except
+    select r.oid::regprocedure, r.code from raised as r
+    $$,
+    'a comment lists no SQLSTATE that nothing raises'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure from ours as o
+    where o.nspname = 'public'
+      and o.provolatile = 'v'
+      and o.comment !~ 'Raises:\n- PT'
+    $$,
+    'a writing function lists the SQLSTATEs that it raises'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure from ours as o
+    where o.prosrc ~* '\m40001\M|\mserialization_failure\M|\mwhen\s+others\M'
+    $$,
+    'no function raises what gateways retry for ever, or catches what it does not know'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure from ours as o
+    where o.nspname = 'public'
+      and o.pronargs > 0
+      and exists (
+          select from unnest(o.proargnames) as a (name)
+          where a.name !~ '^[a-z][a-z0-9_]*$'
+      ) is distinct from false
+    $$,
+    'arguments have plain names, which are the keys of the JSON body'
+);
+
+select set_eq(
+    'select o.proname::text from ours as o where o.proretset',
+    array['cleanup_orphaned_files'],
+    'replies are one value; the gateway would cut a set at 1000 rows'
+);
+
+select * from finish();
+
+rollback;

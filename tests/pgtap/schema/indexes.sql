@@ -1,0 +1,222 @@
+-- Each access has its index, and no index is there twice.
+begin;
+
+select plan(15);
+
+create temporary view ours as
+select i.indexrelid, i.indrelid, i.indisunique, i.indisvalid, i.indnatts,
+    i.indkey::smallint [] as key, i.indclass::oid [] as class,
+    i.indcollation::oid [] as collation, i.indoption::smallint [] as option,
+    coalesce(pg_get_expr(i.indpred, i.indrelid), '') as predicate,
+    coalesce(pg_get_expr(i.indexprs, i.indrelid), '') as expressions,
+    c.relam
+from pg_index as i
+join pg_class as c on c.oid = i.indexrelid
+where c.relnamespace in ('public'::regnamespace, 'turnkeep'::regnamespace);
+
+select is_empty(
+    'select o.indexrelid::regclass from ours as o where not o.indisvalid',
+    'every index is valid'
+);
+
+select is_empty(
+    $$
+    select f.conrelid::regclass, f.conname from pg_constraint as f
+    where f.contype = 'f'
+      and f.connamespace in ('public'::regnamespace, 'turnkeep'::regnamespace)
+      and not exists (
+          select from ours as o
+          where o.indrelid = f.conrelid
+            and o.predicate = ''
+            and o.key[0] = f.conkey[1]
+      )
+    $$,
+    'every foreign key has an index that begins as it does'
+);
+
+select is_empty(
+    $$
+    select o.indexrelid::regclass, p.indexrelid::regclass
+    from ours as o
+    join ours as p
+        on p.indrelid = o.indrelid
+        and p.indexrelid <> o.indexrelid
+        and p.relam = o.relam
+        and p.predicate = o.predicate
+        and p.expressions = o.expressions
+        and p.indnatts >= o.indnatts
+        and p.key[0:o.indnatts - 1] = o.key
+        and p.class[0:o.indnatts - 1] = o.class
+        and p.collation[0:o.indnatts - 1] = o.collation
+        and p.option[0:o.indnatts - 1] = o.option
+    where not o.indisunique
+       or o.indnatts = p.indnatts
+    $$,
+    'no index is another one, or the beginning of another one'
+);
+
+-- What the plan of a query reads and sorts, from the top. On tables that are small or
+-- empty a sequential scan would win, and say nothing.
+create function pg_temp.way(query text)
+returns text
+language plpgsql
+as $function$
+declare
+    v_plan jsonb;
+begin
+    execute 'explain (format json, costs off) ' || way.query into v_plan;
+
+    return (
+        select string_agg(coalesce(n.index, n.type), ', ')
+        from jsonb_path_query(v_plan, 'strict $.** ? (exists (@."Node Type"))') as j
+        cross join jsonb_to_record(
+            jsonb_build_object('type', j -> 'Node Type', 'index', j -> 'Index Name')
+        ) as n (type text, index text)
+        where n.type not in ('Limit', 'LockRows')
+    );
+end
+$function$;
+
+set local enable_seqscan to off;
+set local enable_bitmapscan to off;
+
+select is(
+    pg_temp.way(
+        $$
+        select c.title from public.conversations as c
+        where c.owner_id = '00000000-0000-0000-0000-000000000000'
+          and c.continuation_id = 'c'
+        $$
+    ),
+    'conversations_owner_id_continuation_id_key',
+    'a conversation is found by the name that its client gave'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select c.title from public.conversations as c
+        where c.id = '00000000-0000-0000-0000-000000000000'
+        $$
+    ),
+    'conversations_pkey',
+    'a conversation is found by its id'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select m.content from public.messages as m
+        where m.conversation_id = '00000000-0000-0000-0000-000000000000'
+        order by m.created_at desc
+        limit 50
+        $$
+    ),
+    'idx_messages_conversation_id_created_at',
+    'the newest messages are read without sorting, by their time'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select m.content from public.messages as m
+        where m.owner_id = '00000000-0000-0000-0000-000000000000'
+          and m.conversation_id = '00000000-0000-0000-0000-000000000000'
+          and m.seq < 100
+        order by m.seq desc
+        limit 50
+        $$
+    ),
+    'messages_conversation_id_seq_key',
+    'and by their order'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select m.content from public.messages as m
+        where m.conversation_id = '00000000-0000-0000-0000-000000000000'
+          and m.request_id = 'r'
+        $$
+    ),
+    'messages_conversation_id_request_id_idx',
+    'a request is recognised by its name'
+);
+
+select is(
+    pg_temp.way(
+        $$ select f.mime_type from public.files as f where f.storage_path = 'p' $$
+    ),
+    'files_storage_path_bucket_id_key',
+    'a file is found by its path'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select f.mime_type from public.files as f
+        where f.owner_id = '00000000-0000-0000-0000-000000000000'
+          and f.sha256 = repeat('0', 64)
+        $$
+    ),
+    'files_sha256_owner_id_key',
+    'a file is found by its content'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select f.mime_type from public.files as f
+        where f.unlinked_since <= now()
+        order by f.unlinked_since
+        limit 1000
+        for update skip locked
+        $$
+    ),
+    'files_unlinked_since_idx',
+    'orphans are found, the oldest first, without a look at the other files'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select l.added_at from public.conversation_files as l
+        where l.file_id = '00000000-0000-0000-0000-000000000000'
+        $$
+    ),
+    'idx_conversation_files_file_id',
+    'the links of a file are found'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select l.added_at from public.conversation_files as l
+        where l.conversation_id = '00000000-0000-0000-0000-000000000000'
+        $$
+    ),
+    'conversation_files_pkey',
+    'the links of a conversation are found'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select s.requested_at from turnkeep.storage_deletions as s
+        where s.storage_path = 'p'
+          and s.bucket_id = 'b'
+        $$
+    ),
+    'storage_deletions_storage_path_bucket_id_key',
+    'a deletion that was requested before is found by its path'
+);
+
+select is(
+    pg_temp.way('select m.content from public.messages as m order by m.content'),
+    'Sort, Seq Scan',
+    'a way without an index is told from the others'
+);
+
+select * from finish();
+
+rollback;

@@ -1,0 +1,43 @@
+-- What the server looks at when a line is run, looked at now: types, names, dead code.
+begin;
+
+select plan(1);
+
+do $do$
+begin
+    if exists (
+        select from pg_available_extensions as e where e.name = 'plpgsql_check'
+    ) then
+        create schema lint;
+        create extension plpgsql_check schema lint;
+    end if;
+end
+$do$;
+
+select case
+    when to_regnamespace('lint') is null
+    then skip('this server has no extension plpgsql_check', 1)
+    else is_empty(
+        $$
+        select p.oid::regprocedure, c.lineno, c.level, c.message, c.detail, c.query
+        from pg_proc as p
+        join pg_language as l on l.oid = p.prolang
+        cross join lint.plpgsql_check_function_tb(
+            p.oid, fatal_errors => false, all_warnings => true
+        ) as c
+        where p.pronamespace in ('public'::regnamespace, 'turnkeep'::regnamespace)
+          and l.lanname = 'plpgsql'
+          and p.prorettype <> 'trigger'::regtype
+          -- An assignment casts, which costs nothing that counts.
+          and c.message <> 'target type is different type than source type'
+          -- Volatile on purpose: a stable one would see nothing new within a call.
+          and (p.proname, c.message)
+          <> ('find_files', 'routine is marked as VOLATILE, should be STABLE')
+        $$,
+        'plpgsql_check finds nothing in any function'
+    )
+end;
+
+select * from finish();
+
+rollback;
