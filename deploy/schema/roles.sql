@@ -44,6 +44,15 @@ begin
             execute format('grant turnkeep_api to %I', current_user);
         exception
             when unique_violation then null;
+            when insufficient_privilege then
+                raise exception 'the deploying role is no member of turnkeep_api'
+                    using
+                        errcode = 'insufficient_privilege',
+                        detail = 'Another role made turnkeep_api in this cluster.',
+                        hint = format(
+                            'As that role, or as a superuser: grant turnkeep_api to %I;',
+                            current_user
+                        );
         end;
     end if;
 end
