@@ -73,6 +73,7 @@ select set_eq(
             'turnkeep.unlink_files_from_conversation',
             'authenticated service_role turnkeep_api'
         ),
+        ('turnkeep.act_for', 'turnkeep_api'),
         ('turnkeep.new_id', 'service_role turnkeep_api'),
         ('turnkeep.check_messages', 'turnkeep_api'),
         ('turnkeep.read_files', 'turnkeep_api'),

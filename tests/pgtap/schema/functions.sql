@@ -1,7 +1,7 @@
 -- What holds for every function, present and future.
 begin;
 
-select plan(19);
+select plan(20);
 
 create temporary view ours as
 select p.oid, n.nspname, p.proname, p.prosrc, p.provolatile, p.proparallel,
@@ -110,6 +110,18 @@ select is_empty(
     where o.prosecdef <> (o.proowner = 'turnkeep_api'::regrole)
     $$,
     'turnkeep_api owns the functions that run as their owner, and no others'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure from ours as o
+    where o.prosecdef
+      and o.prosrc !~ (
+          '^\s*declare\s+v_owner_id constant uuid := '
+          'turnkeep\.(act_for|lock_conversation)\('
+      )
+    $$,
+    'a function that runs as its owner first of all settles for whom'
 );
 
 select is_empty(

@@ -1,11 +1,12 @@
 -- What holds for every row security policy, present and future.
 begin;
 
-select plan(10);
+select plan(11);
 
 create temporary view ours as
 select p.polrelid::regclass as relation, p.polname, p.polcmd, p.polpermissive,
     r.role, coalesce(q.expression, '') as expression, q.is_check,
+    pg_get_expr(p.polqual, p.polrelid) as visible,
     -- The gateway's schema; the other one is the service's alone.
     c.relnamespace = 'public'::regnamespace as is_exposed, c.relrowsecurity
 from pg_policy as p
@@ -78,18 +79,34 @@ select is_empty(
 select is_empty(
     $$
     select o.relation, o.polname, o.expression from ours as o
-    where o.role in ('authenticated', 'turnkeep_api')
+    where o.role = 'authenticated'
       and not o.is_check
-      and o.expression !~ '\(owner_id = \( SELECT turnkeep\.current_owner\(\) AS \w+\)\)'
+      and o.expression <> '(owner_id = ( SELECT turnkeep.current_owner() AS '
+      'current_owner))'
     $$,
-    'a user and the functions go by the owner'
+    'a user sees the rows that are the user''s own'
 );
 
 select is_empty(
     $$
     select o.relation, o.polname, o.expression from ours as o
-    where regexp_replace(
-        o.expression, '\( SELECT [\w.]+\(\) AS \w+\)', '', 'g'
+    where o.role = 'turnkeep_api'
+      and o.is_check
+      and coalesce(nullif(o.expression, ''), o.visible)
+      <> '(owner_id = (NULLIF(( SELECT current_setting(''turnkeep.owner_id''::text, true) '
+      'AS current_setting), ''''::text))::uuid)'
+    $$,
+    'the functions write rows of the one owner that act_for has settled'
+);
+
+select is_empty(
+    $$
+    select o.relation, o.polname, o.expression from ours as o
+    where replace(
+        regexp_replace(
+            o.expression, '\( SELECT [\w.]+\([^()]*\) AS \w+\)', '', 'g'
+        ),
+        'NULLIF(', ''
     ) ~ '\w\('
     $$,
     'functions in policies are called once for a statement, not once for a row'
