@@ -124,6 +124,8 @@ def load_pgtap(url: str) -> None:
     """Put pgTAP into the schema ``tap``: the server's extension, else as plain SQL."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"create schema {SCHEMA}")
+        # A test that has set another role goes on asserting.
+        connection.execute(f"grant usage on schema {SCHEMA} to public")
         known = "select from pg_catalog.pg_available_extensions where name = 'pgtap'"
         if connection.execute(known).rowcount:
             connection.execute(f"create extension pgtap schema {SCHEMA}")
