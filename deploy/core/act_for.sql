@@ -21,10 +21,10 @@ $function$;
 
 comment on function turnkeep.act_for(uuid) is
 $comment$Resolves the owner of a call as turnkeep.resolve_owner does, and confines the
-writing functions to that owner's rows until the transaction ends or another call begins:
-every function that runs as turnkeep_api calls it first, and the policies for that role
-compare with the setting turnkeep.owner_id. Whatever the caller has put there before is
-overwritten.
+writing functions to that owner's rows until the transaction ends or another call
+begins: every function that runs as turnkeep_api calls it first, and the policies for
+that role compare with the setting turnkeep.owner_id. Whatever the caller has put
+there before is overwritten.
 
 Raises:
 - PT403 when nobody is signed in, or a user names somebody else.$comment$;

@@ -29,17 +29,17 @@ as $function$
 declare
     v_owner_id constant uuid := turnkeep.act_for(append_turn.owner_id);
     v_metadata constant jsonb := nullif(append_turn.metadata, 'null');
-    v_files public.files [];
+    v_files public.files[];
     v_turn_size integer;
     v_conversation_id uuid;
     v_is_new boolean := false;
     v_first_seq bigint;
     v_first_at timestamptz;
     v_messages jsonb;
-    v_named_ids uuid [] := '{}';
-    v_created_ids uuid [] := '{}';
-    v_linked_ids uuid [] := '{}';
-    v_unknown_ids uuid [] := '{}';
+    v_named_ids uuid[] := '{}';
+    v_created_ids uuid[] := '{}';
+    v_linked_ids uuid[] := '{}';
+    v_unknown_ids uuid[] := '{}';
     v_reply_files jsonb := '[]';
     v_reply jsonb;
 begin
@@ -250,8 +250,8 @@ owner to turnkeep_api;
 
 comment on function
 turnkeep.append_turn(text, jsonb, jsonb, text, text, jsonb, uuid) is
-$comment$The body of public.append_turn. Runs as turnkeep_api, which row security binds: users
-hold no right to write, and here they write their own rows only.
+$comment$The body of public.append_turn. Runs as turnkeep_api, which row security
+binds: users hold no right to write, and here they write their own rows only.
 
 Locks: the conversation, then files.$comment$;
 

@@ -118,12 +118,13 @@ end
 $function$;
 
 comment on function turnkeep.check_messages(jsonb) is
-$comment$Refuses what is not an array of 1 to 200 messages, saying which message and why.
+$comment$Refuses what is not an array of 1 to 200 messages, saying which message and
+why.
 
 Raises:
 - PT400 when something has the wrong type.
-- PT413 when there are more than 200, a content is larger than 16 MiB, or a metadata is
-  larger than 256 KiB.
+- PT413 when there are more than 200, a content is larger than 16 MiB, or a metadata
+  is larger than 256 KiB.
 - PT422 when there is none, or a role does not exist.$comment$;
 
 revoke all on function turnkeep.check_messages(jsonb)

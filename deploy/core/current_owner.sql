@@ -30,9 +30,9 @@ end
 $function$;
 
 comment on function turnkeep.current_owner() is
-$comment$Returns the signed-in user: the subject of the request's JWT claims, as the REST
-gateway sets them; null when nobody is signed in, or the subject is not a uuid, or is the
-nil uuid.$comment$;
+$comment$Returns the signed-in user: the subject of the request's JWT claims, as the
+REST gateway sets them; null when nobody is signed in, or the subject is not a uuid,
+or is the nil uuid.$comment$;
 
 revoke all on function turnkeep.current_owner() from public, anon, authenticated;
 grant execute on function turnkeep.current_owner()

@@ -3,8 +3,8 @@
 
 begin;
 
-create function turnkeep.find_files(owner_id uuid, files public.files [])
-returns uuid []
+create function turnkeep.find_files(owner_id uuid, files public.files[])
+returns uuid[]
 language plpgsql
 volatile
 set search_path = ''
@@ -34,13 +34,13 @@ begin
 end
 $function$;
 
-comment on function turnkeep.find_files(uuid, public.files []) is
-$comment$Returns the id of each file in the order of the argument: the id that it names, else
-the owner's file of the same sha256, else of the same path; null where there is none.
-Volatile: each call sees what has been committed by now.$comment$;
+comment on function turnkeep.find_files(uuid, public.files[]) is
+$comment$Returns the id of each file in the order of the argument: the id that it
+names, else the owner's file of the same sha256, else of the same path; null where
+there is none. Volatile: each call sees what has been committed by now.$comment$;
 
-revoke all on function turnkeep.find_files(uuid, public.files [])
+revoke all on function turnkeep.find_files(uuid, public.files[])
 from public, anon, authenticated, service_role;
-grant execute on function turnkeep.find_files(uuid, public.files []) to turnkeep_api;
+grant execute on function turnkeep.find_files(uuid, public.files[]) to turnkeep_api;
 
 commit;

@@ -7,17 +7,17 @@ create function turnkeep.link_files(
     owner_id uuid,
     conversation_id uuid,
     seq bigint,
-    file_ids uuid [],
-    out linked uuid [],
-    out already_linked uuid [],
-    out unknown uuid []
+    file_ids uuid[],
+    out linked uuid[],
+    out already_linked uuid[],
+    out unknown uuid[]
 )
 language plpgsql
 volatile
 set search_path = ''
 as $function$
 declare
-    v_known_ids uuid [];
+    v_known_ids uuid[];
     v_is_marked boolean;
 begin
     -- Pin before linking. A cleanup that was quicker has deleted the row: unknown. A
@@ -78,16 +78,16 @@ begin
 end
 $function$;
 
-comment on function turnkeep.link_files(uuid, uuid, bigint, uuid []) is
-$comment$Links files to a conversation whose row the caller has locked. Each id comes back
-once, sorted: in linked when this call made the link, in already_linked, or in unknown when
-the owner has no such file.
+comment on function turnkeep.link_files(uuid, uuid, bigint, uuid[]) is
+$comment$Links files to a conversation whose row the caller has locked. Each id comes
+back once, sorted: in linked when this call made the link, in already_linked, or in
+unknown when the owner has no such file.
 
 Locks: the files in the order of their ids.$comment$;
 
-revoke all on function turnkeep.link_files(uuid, uuid, bigint, uuid [])
+revoke all on function turnkeep.link_files(uuid, uuid, bigint, uuid[])
 from public, anon, authenticated, service_role;
-grant execute on function turnkeep.link_files(uuid, uuid, bigint, uuid [])
+grant execute on function turnkeep.link_files(uuid, uuid, bigint, uuid[])
 to turnkeep_api;
 
 commit;

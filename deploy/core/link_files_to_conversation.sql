@@ -5,7 +5,7 @@
 begin;
 
 create function turnkeep.link_files_to_conversation(
-    conversation_id uuid, file_ids uuid []
+    conversation_id uuid, file_ids uuid[]
 )
 returns jsonb
 language plpgsql
@@ -46,18 +46,18 @@ begin
 end
 $function$;
 
-alter function turnkeep.link_files_to_conversation(uuid, uuid [])
+alter function turnkeep.link_files_to_conversation(uuid, uuid[])
 owner to turnkeep_api;
 
-comment on function turnkeep.link_files_to_conversation(uuid, uuid []) is
+comment on function turnkeep.link_files_to_conversation(uuid, uuid[]) is
 $comment$The body of public.link_files_to_conversation. Runs as turnkeep_api, which row
 security binds.
 
 Locks: the conversation, then the files in the order of their ids.$comment$;
 
-revoke all on function turnkeep.link_files_to_conversation(uuid, uuid [])
+revoke all on function turnkeep.link_files_to_conversation(uuid, uuid[])
 from public, anon, authenticated, service_role;
-grant execute on function turnkeep.link_files_to_conversation(uuid, uuid [])
+grant execute on function turnkeep.link_files_to_conversation(uuid, uuid[])
 to authenticated, service_role;
 
 commit;

@@ -4,7 +4,7 @@
 
 begin;
 
-create function turnkeep.lock_conversation(conversation_id uuid, file_ids uuid [])
+create function turnkeep.lock_conversation(conversation_id uuid, file_ids uuid[])
 returns uuid
 language plpgsql
 volatile
@@ -62,9 +62,9 @@ begin
 end
 $function$;
 
-comment on function turnkeep.lock_conversation(uuid, uuid []) is
-$comment$Checks the arguments of the link functions, locks the conversation and returns its
-owner.
+comment on function turnkeep.lock_conversation(uuid, uuid[]) is
+$comment$Checks the arguments of the link functions, locks the conversation and
+returns its owner.
 
 Raises:
 - PT400 when an id is null.
@@ -72,8 +72,8 @@ Raises:
 - PT404 when the caller has no such conversation.
 - PT413 when there are more than 1000 files.$comment$;
 
-revoke all on function turnkeep.lock_conversation(uuid, uuid [])
+revoke all on function turnkeep.lock_conversation(uuid, uuid[])
 from public, anon, authenticated, service_role;
-grant execute on function turnkeep.lock_conversation(uuid, uuid []) to turnkeep_api;
+grant execute on function turnkeep.lock_conversation(uuid, uuid[]) to turnkeep_api;
 
 commit;

@@ -3,8 +3,8 @@
 
 begin;
 
-create function turnkeep.named_files(messages jsonb, file_ids uuid [])
-returns uuid []
+create function turnkeep.named_files(messages jsonb, file_ids uuid[])
+returns uuid[]
 language plpgsql
 immutable
 parallel safe
@@ -31,13 +31,13 @@ begin
 end
 $function$;
 
-comment on function turnkeep.named_files(jsonb, uuid []) is
-$comment$Returns the files of a turn, each once, in the order of their first mention: those
-of the argument, then those that only a message names. A file that a message speaks of is
-linked like the others; a cleanup would take it otherwise.$comment$;
+comment on function turnkeep.named_files(jsonb, uuid[]) is
+$comment$Returns the files of a turn, each once, in the order of their first mention:
+those of the argument, then those that only a message names. A file that a message
+speaks of is linked like the others; a cleanup would take it otherwise.$comment$;
 
-revoke all on function turnkeep.named_files(jsonb, uuid [])
+revoke all on function turnkeep.named_files(jsonb, uuid[])
 from public, anon, authenticated, service_role;
-grant execute on function turnkeep.named_files(jsonb, uuid []) to turnkeep_api;
+grant execute on function turnkeep.named_files(jsonb, uuid[]) to turnkeep_api;
 
 commit;

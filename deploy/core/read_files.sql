@@ -5,7 +5,7 @@
 begin;
 
 create function turnkeep.read_files(owner_id uuid, files jsonb, max_count integer)
-returns public.files []
+returns public.files[]
 language plpgsql
 stable
 set search_path = ''
@@ -132,14 +132,15 @@ end
 $function$;
 
 comment on function turnkeep.read_files(uuid, jsonb, integer) is
-$comment$Returns the files that a call names, in its order, with the defaults filled in:
-bucket user-files for uploads and generated-files for the others, and the last part of the
-path as the name. A file with an id has been registered before.
+$comment$Returns the files that a call names, in its order, with the defaults filled
+in: bucket user-files for uploads and generated-files for the others, and the last
+part of the path as the name. A file with an id has been registered before.
 
 Raises:
 - PT400 when something has the wrong type.
 - PT413 when there are more than max_count, or a metadata is larger than 256 KiB.
-- PT422 when a value is not allowed, or a user's path is outside the user's folder.$comment$;
+- PT422 when a value is not allowed, or a user's path is outside the user's
+folder.$comment$;
 
 revoke all on function turnkeep.read_files(uuid, jsonb, integer)
 from public, anon, authenticated, service_role;

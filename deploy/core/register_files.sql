@@ -17,11 +17,11 @@ set enable_seqscan = off
 as $function$
 declare
     v_owner_id constant uuid := turnkeep.act_for(register_files.owner_id);
-    v_files constant public.files [] := turnkeep.read_files(
+    v_files constant public.files[] := turnkeep.read_files(
         v_owner_id, register_files.files, 1000
     );
-    v_file_ids uuid [];
-    v_created_ids uuid [];
+    v_file_ids uuid[];
+    v_created_ids uuid[];
 begin
     if exists (
         select from unnest(v_files) as f
@@ -79,7 +79,8 @@ $function$;
 alter function turnkeep.register_files(jsonb, uuid) owner to turnkeep_api;
 
 comment on function turnkeep.register_files(jsonb, uuid) is
-$comment$The body of public.register_files. Runs as turnkeep_api, which row security binds.
+$comment$The body of public.register_files. Runs as turnkeep_api, which row security
+binds.
 
 Locks: files, as turnkeep.upsert_files does.$comment$;
 

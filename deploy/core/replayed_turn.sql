@@ -11,7 +11,7 @@ create function turnkeep.replayed_turn(
     conversation_id uuid,
     request_id text,
     messages jsonb,
-    files public.files []
+    files public.files[]
 )
 returns jsonb
 language plpgsql
@@ -24,7 +24,7 @@ declare
     v_turn_size smallint;
     v_messages jsonb;
     v_is_same boolean;
-    v_named_ids uuid [] := '{}';
+    v_named_ids uuid[] := '{}';
 begin
     select m.seq, m.created_at, m.turn_size into v_first_seq, v_first_at, v_turn_size
     from public.messages as m
@@ -129,18 +129,19 @@ begin
 end
 $function$;
 
-comment on function turnkeep.replayed_turn(uuid, uuid, text, jsonb, public.files []) is
-$comment$Returns the reply of the turn that this request has stored already, rebuilt from the
-rows; null when it has stored none. Writes nothing. The caller has locked the conversation.
+comment on function turnkeep.replayed_turn(uuid, uuid, text, jsonb, public.files[]) is
+$comment$Returns the reply of the turn that this request has stored already, rebuilt
+from the rows; null when it has stored none. Writes nothing. The caller has locked the
+conversation.
 
 Raises:
 - PT409 when the request stored other roles, contents or metadata.$comment$;
 
 revoke all on function
-turnkeep.replayed_turn(uuid, uuid, text, jsonb, public.files [])
+turnkeep.replayed_turn(uuid, uuid, text, jsonb, public.files[])
 from public, anon, authenticated, service_role;
 grant execute on function
-turnkeep.replayed_turn(uuid, uuid, text, jsonb, public.files [])
+turnkeep.replayed_turn(uuid, uuid, text, jsonb, public.files[])
 to turnkeep_api;
 
 commit;

@@ -5,7 +5,7 @@
 begin;
 
 create function turnkeep.unlink_files_from_conversation(
-    conversation_id uuid, file_ids uuid []
+    conversation_id uuid, file_ids uuid[]
 )
 returns jsonb
 language plpgsql
@@ -21,8 +21,8 @@ declare
         unlink_files_from_conversation.conversation_id,
         unlink_files_from_conversation.file_ids
     );
-    v_unlinked_ids uuid [];
-    v_orphaned_ids uuid [];
+    v_unlinked_ids uuid[];
+    v_orphaned_ids uuid[];
 begin
     -- Lock before deleting, and exclusively. Two calls that remove the last two links
     -- would else each see the other's and leave an orphan that nobody marks; and a
@@ -82,18 +82,18 @@ begin
 end
 $function$;
 
-alter function turnkeep.unlink_files_from_conversation(uuid, uuid [])
+alter function turnkeep.unlink_files_from_conversation(uuid, uuid[])
 owner to turnkeep_api;
 
-comment on function turnkeep.unlink_files_from_conversation(uuid, uuid []) is
-$comment$The body of public.unlink_files_from_conversation. Runs as turnkeep_api, which row
-security binds.
+comment on function turnkeep.unlink_files_from_conversation(uuid, uuid[]) is
+$comment$The body of public.unlink_files_from_conversation. Runs as turnkeep_api,
+which row security binds.
 
 Locks: the conversation, then the files in the order of their ids.$comment$;
 
-revoke all on function turnkeep.unlink_files_from_conversation(uuid, uuid [])
+revoke all on function turnkeep.unlink_files_from_conversation(uuid, uuid[])
 from public, anon, authenticated, service_role;
-grant execute on function turnkeep.unlink_files_from_conversation(uuid, uuid [])
+grant execute on function turnkeep.unlink_files_from_conversation(uuid, uuid[])
 to authenticated, service_role;
 
 commit;

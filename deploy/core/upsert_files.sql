@@ -5,18 +5,18 @@ begin;
 
 create function turnkeep.upsert_files(
     owner_id uuid,
-    files public.files [],
+    files public.files[],
     linked_at timestamptz,
-    out file_ids uuid [],
-    out created_ids uuid []
+    out file_ids uuid[],
+    out created_ids uuid[]
 )
 language plpgsql
 volatile
 set search_path = ''
 as $function$
 declare
-    v_new uuid [];
-    v_registered_ids uuid [];
+    v_new uuid[];
+    v_registered_ids uuid[];
     v_pinned_count integer;
     v_problem record;
 begin
@@ -120,20 +120,22 @@ begin
 end
 $function$;
 
-comment on function turnkeep.upsert_files(uuid, public.files [], timestamptz) is
-$comment$Registers the files that are not there yet and pins them all against cleanup until
-the transaction ends. file_ids has the id of each file in the order of the argument;
-created_ids those of the new rows. linked_at: when the caller links them all in the same
-transaction, so that new rows begin their life linked; null when it does not.
+comment on function turnkeep.upsert_files(uuid, public.files[], timestamptz) is
+$comment$Registers the files that are not there yet and pins them all against cleanup
+until the transaction ends. file_ids has the id of each file in the order of the
+argument; created_ids those of the new rows. linked_at: when the caller links them all
+in the same transaction, so that new rows begin their life linked; null when it does
+not.
 
 Locks: per owner when two or more files are new, then rows in the order of their ids.
 
 Raises:
-- PT409 when a path belongs to another owner, or is registered with other content.$comment$;
+- PT409 when a path belongs to another owner, or is registered with other
+content.$comment$;
 
-revoke all on function turnkeep.upsert_files(uuid, public.files [], timestamptz)
+revoke all on function turnkeep.upsert_files(uuid, public.files[], timestamptz)
 from public, anon, authenticated, service_role;
-grant execute on function turnkeep.upsert_files(uuid, public.files [], timestamptz)
+grant execute on function turnkeep.upsert_files(uuid, public.files[], timestamptz)
 to turnkeep_api;
 
 commit;

@@ -22,7 +22,7 @@ declare
     v_before constant timestamptz := now() - coalesce(
         cleanup_orphaned_files.grace, '24 hours'
     );
-    v_candidate_ids uuid [];
+    v_candidate_ids uuid[];
 begin
     if v_before > now() then
         raise exception 'grace is negative'
@@ -109,15 +109,15 @@ $function$;
 
 comment on function
 public.cleanup_orphaned_files(interval, integer, boolean) is
-$comment$Deletes files that no conversation has used for the grace period, at most max_files
-(1 to 10000) of them, and puts their stored objects into turnkeep.storage_deletions. Takes
-no file from under a link in flight, and waits for none. The cost follows the orphans, not
-the files.
+$comment$Deletes files that no conversation has used for the grace period, at most
+max_files (1 to 10000) of them, and puts their stored objects into
+turnkeep.storage_deletions. Takes no file from under a link in flight, and waits for
+none. The cost follows the orphans, not the files.
 
 dry_run: counts what a call would do and changes nothing.
 
-Returns one row: deleted_count; healed_count, files that were marked as unused and had a
-link after all; more, whether to call again.
+Returns one row: deleted_count; healed_count, files that were marked as unused and had
+a link after all; more, whether to call again.
 
 Service only. Raises:
 - PT422 when grace is negative, or max_files out of range.$comment$;

@@ -110,15 +110,16 @@ end
 $function$;
 
 comment on function public.get_thread(text, integer, bigint, uuid) is
-$comment$Reads a conversation in one call: the newest messages below before_seq, oldest first,
-and its files.
+$comment$Reads a conversation in one call: the newest messages below before_seq,
+oldest first, and its files.
 
 message_limit: 1 to 1000. Returns null when there is no such conversation, else
-{"conversation": {"id", "continuation_id", "title", "metadata", "created_at", "updated_at",
-"next_seq"}, "messages": [{"id", "seq", "role", "content", "metadata", "file_ids",
-"created_at"}], "files": [{"id", "bucket_id", "storage_path", "original_name", "mime_type",
-"size_bytes", "sha256", "file_type", "metadata", "added_at"}], "before_seq"}. files: at most
-1000, newest first. before_seq is the argument for the page before, null at the beginning.
+{"conversation": {"id", "continuation_id", "title", "metadata", "created_at",
+"updated_at", "next_seq"}, "messages": [{"id", "seq", "role", "content", "metadata",
+"file_ids", "created_at"}], "files": [{"id", "bucket_id", "storage_path",
+"original_name", "mime_type", "size_bytes", "sha256", "file_type", "metadata",
+"added_at"}], "before_seq"}. files: at most 1000, newest first. before_seq is the
+argument for the page before, null at the beginning.
 
 Raises:
 - PT403 when nobody is signed in, or a user names another owner.

@@ -18,7 +18,8 @@ end
 $function$;
 
 comment on function public.link_file_to_conversation(uuid, uuid) is
-$comment$Links one file to a conversation; the same as link_files_to_conversation with one.
+$comment$Links one file to a conversation; the same as link_files_to_conversation with
+one.
 
 Returns {"conversation_id", "linked": [id], "already_linked": [id], "unknown": [id]}.
 

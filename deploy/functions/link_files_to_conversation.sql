@@ -4,7 +4,7 @@
 begin;
 
 create function public.link_files_to_conversation(
-    conversation_id uuid, file_ids uuid []
+    conversation_id uuid, file_ids uuid[]
 )
 returns jsonb
 language plpgsql
@@ -19,12 +19,13 @@ begin
 end
 $function$;
 
-comment on function public.link_files_to_conversation(uuid, uuid []) is
-$comment$Links 0 to 1000 files to a conversation. A file that is linked already, or named
-twice, is no error.
+comment on function public.link_files_to_conversation(uuid, uuid[]) is
+$comment$Links 0 to 1000 files to a conversation. A file that is linked already, or
+named twice, is no error.
 
-Returns {"conversation_id", "linked": [id], "already_linked": [id], "unknown": [id]}: each
-id once, sorted. unknown: the owner has no such file; the others are linked all the same.
+Returns {"conversation_id", "linked": [id], "already_linked": [id], "unknown": [id]}:
+each id once, sorted. unknown: the owner has no such file; the others are linked all
+the same.
 
 Raises:
 - PT400 when an id is null.
@@ -32,9 +33,9 @@ Raises:
 - PT404 when the caller has no such conversation.
 - PT413 when there are more than 1000 files.$comment$;
 
-revoke all on function public.link_files_to_conversation(uuid, uuid [])
+revoke all on function public.link_files_to_conversation(uuid, uuid[])
 from public, anon, authenticated, service_role;
-grant execute on function public.link_files_to_conversation(uuid, uuid [])
+grant execute on function public.link_files_to_conversation(uuid, uuid[])
 to authenticated, service_role;
 
 commit;

@@ -50,7 +50,7 @@ begin
                         errcode = 'insufficient_privilege',
                         detail = 'Another role made turnkeep_api in this cluster.',
                         hint = format(
-                            'As that role, or as a superuser: grant turnkeep_api to %I;',
+                            'As it, or as a superuser: grant turnkeep_api to %I;',
                             current_user
                         );
         end;

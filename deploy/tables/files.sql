@@ -42,14 +42,15 @@ create index files_unlinked_since_idx on public.files (unlinked_since)
 where unlinked_since is not null;
 
 comment on table public.files is
-$comment$One row a stored object. The bytes are elsewhere (bucket_id, storage_path); there
-is no foreign key to them on purpose. Written by the functions only.$comment$;
+$comment$One row a stored object. The bytes are elsewhere (bucket_id, storage_path);
+there is no foreign key to them on purpose. Written by the functions only.$comment$;
 comment on column public.files.size_bytes is 'Size in bytes; null when unknown.';
 comment on column public.files.stored_at is
 'Since when a turn or a link has used the file, so that its bytes are there.';
 comment on column public.files.unlinked_since is
-$comment$Since when no conversation has used the file: set at registration and when the last
-link goes, null while it is linked. cleanup_orphaned_files goes by it.$comment$;
+$comment$Since when no conversation has used the file: set at registration and when
+the last link goes, null while it is linked. cleanup_orphaned_files goes by
+it.$comment$;
 comment on column public.files.file_type is 'user_upload, generated or cache.';
 comment on column public.files.bucket_id is 'The storage bucket.';
 comment on column public.files.storage_path is 'The object''s name in its bucket.';

@@ -15,9 +15,9 @@ create table turnkeep.storage_deletions (
 );
 
 comment on table turnkeep.storage_deletions is
-$comment$Outbox: stored objects whose row is gone and whose bytes are still to be deleted
-through the storage's own interface. A row goes when the bytes are gone, or when a file of
-the same path is registered again.$comment$;
+$comment$Outbox: stored objects whose row is gone and whose bytes are still to be
+deleted through the storage's own interface. A row goes when the bytes are gone, or
+when a file of the same path is registered again.$comment$;
 comment on column turnkeep.storage_deletions.requested_at is
 'When cleanup_orphaned_files deleted the file''s row.';
 

@@ -2,6 +2,6 @@
 
 begin;
 
-drop function turnkeep.find_files(uuid, public.files []);
+drop function turnkeep.find_files(uuid, public.files[]);
 
 commit;

@@ -2,6 +2,6 @@
 
 begin;
 
-drop function turnkeep.named_files(jsonb, uuid []);
+drop function turnkeep.named_files(jsonb, uuid[]);
 
 commit;

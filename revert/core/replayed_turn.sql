@@ -2,6 +2,6 @@
 
 begin;
 
-drop function turnkeep.replayed_turn(uuid, uuid, text, jsonb, public.files []);
+drop function turnkeep.replayed_turn(uuid, uuid, text, jsonb, public.files[]);
 
 commit;

@@ -2,6 +2,6 @@
 
 begin;
 
-drop function public.link_files_to_conversation(uuid, uuid []);
+drop function public.link_files_to_conversation(uuid, uuid[]);
 
 commit;

@@ -13,18 +13,20 @@ from turnkeep.find_files(
     ]
 ) as f (ids);
 
-select 1 / bool_and(
-    has_function_privilege(r.name, f.oid, 'execute') = r.may
-    and f.proconfig @> array['search_path=""']
-)::integer
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
 from pg_proc as f
-cross join (values
+cross join (
+    values
     ('turnkeep_api', true),
     ('anon', false),
     ('authenticated', false),
     ('service_role', false),
     ('public', false)
 ) as r (name, may)
-where f.oid = 'turnkeep.find_files(uuid, public.files [])'::regprocedure;
+where f.oid = 'turnkeep.find_files(uuid, public.files[])'::regprocedure;
 
 rollback;

@@ -10,18 +10,20 @@ from turnkeep.link_files(
     array['00000000-0000-4000-8000-000000000001'::uuid]
 ) as l;
 
-select 1 / bool_and(
-    has_function_privilege(r.name, f.oid, 'execute') = r.may
-    and f.proconfig @> array['search_path=""']
-)::integer
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
 from pg_proc as f
-cross join (values
+cross join (
+    values
     ('turnkeep_api', true),
     ('anon', false),
     ('authenticated', false),
     ('service_role', false),
     ('public', false)
 ) as r (name, may)
-where f.oid = 'turnkeep.link_files(uuid, uuid, bigint, uuid [])'::regprocedure;
+where f.oid = 'turnkeep.link_files(uuid, uuid, bigint, uuid[])'::regprocedure;
 
 rollback;

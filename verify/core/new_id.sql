@@ -4,12 +4,14 @@ begin;
 
 select 1 / (substring(turnkeep.new_id()::text from 15 for 1) = '7')::integer;
 
-select 1 / bool_and(
-    has_function_privilege(r.name, f.oid, 'execute') = r.may
-    and f.proconfig @> array['search_path=""']
-)::integer
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
 from pg_proc as f
-cross join (values
+cross join (
+    values
     ('turnkeep_api', true),
     ('service_role', true),
     ('anon', false),

@@ -2,7 +2,12 @@
 
 begin;
 
-set local request.jwt.claims to '{"sub": "00000000-0000-4000-8000-000000000001"}';
+select set_config(
+    'request.jwt.claims',
+    '{"sub": "00000000-0000-4000-8000-000000000001"}',
+    true
+);
+
 select 1 / (f.bucket_id = 'user-files' and f.original_name = 'verify')::integer
 from unnest(
     turnkeep.read_files(
@@ -12,12 +17,14 @@ from unnest(
     )
 ) as f;
 
-select 1 / bool_and(
-    has_function_privilege(r.name, f.oid, 'execute') = r.may
-    and f.proconfig @> array['search_path=""']
-)::integer
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
 from pg_proc as f
-cross join (values
+cross join (
+    values
     ('turnkeep_api', true),
     ('anon', false),
     ('authenticated', false),

@@ -12,12 +12,14 @@ select 1 / (
     ) is null
 )::integer;
 
-select 1 / bool_and(
-    has_function_privilege(r.name, f.oid, 'execute') = r.may
-    and f.proconfig @> array['search_path=""']
-)::integer
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
 from pg_proc as f
-cross join (values
+cross join (
+    values
     ('turnkeep_api', true),
     ('anon', false),
     ('authenticated', false),
@@ -26,7 +28,7 @@ cross join (values
 ) as r (name, may)
 where f.oid = (
     'turnkeep.replayed_turn'
-    '(uuid, uuid, text, jsonb, public.files [])'
+    '(uuid, uuid, text, jsonb, public.files[])'
 )::regprocedure;
 
 rollback;

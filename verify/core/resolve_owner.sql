@@ -2,18 +2,25 @@
 
 begin;
 
-set local request.jwt.claims to '{"sub": "00000000-0000-4000-8000-000000000001"}';
+select set_config(
+    'request.jwt.claims',
+    '{"sub": "00000000-0000-4000-8000-000000000001"}',
+    true
+);
+
 select 1 / (
     turnkeep.resolve_owner('00000000-0000-4000-8000-000000000001')
     = '00000000-0000-4000-8000-000000000001'
 )::integer;
 
-select 1 / bool_and(
-    has_function_privilege(r.name, f.oid, 'execute') = r.may
-    and f.proconfig @> array['search_path=""']
-)::integer
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
 from pg_proc as f
-cross join (values
+cross join (
+    values
     ('authenticated', true),
     ('service_role', true),
     ('turnkeep_api', true),

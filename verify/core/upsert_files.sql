@@ -14,18 +14,20 @@ from turnkeep.upsert_files(
     null
 ) as f;
 
-select 1 / bool_and(
-    has_function_privilege(r.name, f.oid, 'execute') = r.may
-    and f.proconfig @> array['search_path=""']
-)::integer
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
 from pg_proc as f
-cross join (values
+cross join (
+    values
     ('turnkeep_api', true),
     ('anon', false),
     ('authenticated', false),
     ('service_role', false),
     ('public', false)
 ) as r (name, may)
-where f.oid = 'turnkeep.upsert_files(uuid, public.files [], timestamptz)'::regprocedure;
+where f.oid = 'turnkeep.upsert_files(uuid, public.files[], timestamptz)'::regprocedure;
 
 rollback;

@@ -2,7 +2,11 @@
 
 begin;
 
-set local request.jwt.claims to '{"sub": "00000000-0000-4000-8000-000000000001"}';
+select set_config(
+    'request.jwt.claims',
+    '{"sub": "00000000-0000-4000-8000-000000000001"}',
+    true
+);
 
 select 1 / (
     public.append_turn(
@@ -28,12 +32,14 @@ select 1 / (
     ) @> '{"replayed": true}'
 )::integer;
 
-select 1 / bool_and(
-    has_function_privilege(r.name, f.oid, 'execute') = r.may
-    and f.proconfig @> array['search_path=""']
-)::integer
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
 from pg_proc as f
-cross join (values
+cross join (
+    values
     ('authenticated', true),
     ('service_role', true),
     ('anon', false),

@@ -9,12 +9,14 @@ from public.cleanup_orphaned_files('1000 years', 1, true) as c;
 select 1 / (c.deleted_count = 0 and c.healed_count = 0)::integer
 from public.cleanup_orphaned_files('1000 years') as c;
 
-select 1 / bool_and(
-    has_function_privilege(r.name, f.oid, 'execute') = r.may
-    and f.proconfig @> array['search_path=""']
-)::integer
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
 from pg_proc as f
-cross join (values
+cross join (
+    values
     ('service_role', true),
     ('anon', false),
     ('authenticated', false),

@@ -2,19 +2,26 @@
 
 begin;
 
-set local request.jwt.claims to '{"sub": "00000000-0000-4000-8000-000000000001"}';
+select set_config(
+    'request.jwt.claims',
+    '{"sub": "00000000-0000-4000-8000-000000000001"}',
+    true
+);
+
 select 1 / (
     public.get_thread(
         'verify', owner_id => '00000000-0000-4000-8000-000000000001'
     ) is null
 )::integer;
 
-select 1 / bool_and(
-    has_function_privilege(r.name, f.oid, 'execute') = r.may
-    and f.proconfig @> array['search_path=""']
-)::integer
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
 from pg_proc as f
-cross join (values
+cross join (
+    values
     ('authenticated', true),
     ('service_role', true),
     ('anon', false),

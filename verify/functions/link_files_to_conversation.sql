@@ -2,10 +2,17 @@
 
 begin;
 
-set local request.jwt.claims to '{"sub": "00000000-0000-4000-8000-000000000001"}';
+select set_config(
+    'request.jwt.claims',
+    '{"sub": "00000000-0000-4000-8000-000000000001"}',
+    true
+);
+
 insert into public.conversations (id, owner_id, continuation_id)
 values (
-    '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000001', 'verify'
+    '00000000-0000-4000-8000-000000000001',
+    '00000000-0000-4000-8000-000000000001',
+    'verify'
 );
 
 select 1 / (jsonb_array_length(f.reply -> 'unknown') = 1)::integer
@@ -14,17 +21,19 @@ from public.link_files_to_conversation(
     array['00000000-0000-4000-8000-000000000001'::uuid]
 ) as f (reply);
 
-select 1 / bool_and(
-    has_function_privilege(r.name, f.oid, 'execute') = r.may
-    and f.proconfig @> array['search_path=""']
-)::integer
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
 from pg_proc as f
-cross join (values
+cross join (
+    values
     ('authenticated', true),
     ('service_role', true),
     ('anon', false),
     ('public', false)
 ) as r (name, may)
-where f.oid = 'public.link_files_to_conversation(uuid, uuid [])'::regprocedure;
+where f.oid = 'public.link_files_to_conversation(uuid, uuid[])'::regprocedure;
 
 rollback;

@@ -3,7 +3,11 @@
 begin;
 
 select
-    conversation_id, file_id, owner_id, seq, added_at
+    conversation_id,
+    file_id,
+    owner_id,
+    seq,
+    added_at
 from public.conversation_files
 where false;
 
@@ -11,10 +15,12 @@ select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'public.conversation_files'::regclass;
 
-select 1 / bool_and(
-    has_table_privilege(r.name, 'public.conversation_files', r.privilege) = r.may
-)::integer
-from (values
+select
+    1 / bool_and(
+        has_table_privilege(r.name, 'public.conversation_files', r.privilege) = r.may
+    )::integer
+from (
+    values
     ('anon', 'select', false),
     ('anon', 'insert', false),
     ('anon', 'update', false),

@@ -3,7 +3,14 @@
 begin;
 
 select
-    id, owner_id, next_seq, version, created_at, updated_at, continuation_id, title,
+    id,
+    owner_id,
+    next_seq,
+    version,
+    created_at,
+    updated_at,
+    continuation_id,
+    title,
     metadata
 from public.conversations
 where false;
@@ -12,10 +19,12 @@ select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'public.conversations'::regclass;
 
-select 1 / bool_and(
-    has_table_privilege(r.name, 'public.conversations', r.privilege) = r.may
-)::integer
-from (values
+select
+    1 / bool_and(
+        has_table_privilege(r.name, 'public.conversations', r.privilege) = r.may
+    )::integer
+from (
+    values
     ('anon', 'select', false),
     ('anon', 'insert', false),
     ('anon', 'update', false),

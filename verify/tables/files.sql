@@ -3,8 +3,19 @@
 begin;
 
 select
-    id, owner_id, size_bytes, created_at, stored_at, unlinked_since, file_type,
-    bucket_id, storage_path, original_name, mime_type, sha256, metadata
+    id,
+    owner_id,
+    size_bytes,
+    created_at,
+    stored_at,
+    unlinked_since,
+    file_type,
+    bucket_id,
+    storage_path,
+    original_name,
+    mime_type,
+    sha256,
+    metadata
 from public.files
 where false;
 
@@ -12,10 +23,12 @@ select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'public.files'::regclass;
 
-select 1 / bool_and(
-    has_table_privilege(r.name, 'public.files', r.privilege) = r.may
-)::integer
-from (values
+select
+    1 / bool_and(
+        has_table_privilege(r.name, 'public.files', r.privilege) = r.may
+    )::integer
+from (
+    values
     ('anon', 'select', false),
     ('anon', 'insert', false),
     ('anon', 'update', false),

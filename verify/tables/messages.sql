@@ -3,8 +3,17 @@
 begin;
 
 select
-    id, conversation_id, owner_id, seq, created_at, role, turn_size, content,
-    request_id, metadata, file_ids
+    id,
+    conversation_id,
+    owner_id,
+    seq,
+    created_at,
+    role,
+    turn_size,
+    content,
+    request_id,
+    metadata,
+    file_ids
 from public.messages
 where false;
 
@@ -12,10 +21,12 @@ select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'public.messages'::regclass;
 
-select 1 / bool_and(
-    has_table_privilege(r.name, 'public.messages', r.privilege) = r.may
-)::integer
-from (values
+select
+    1 / bool_and(
+        has_table_privilege(r.name, 'public.messages', r.privilege) = r.may
+    )::integer
+from (
+    values
     ('anon', 'select', false),
     ('anon', 'insert', false),
     ('anon', 'update', false),

@@ -3,7 +3,11 @@
 begin;
 
 select
-    id, owner_id, requested_at, bucket_id, storage_path
+    id,
+    owner_id,
+    requested_at,
+    bucket_id,
+    storage_path
 from turnkeep.storage_deletions
 where false;
 
@@ -11,10 +15,12 @@ select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'turnkeep.storage_deletions'::regclass;
 
-select 1 / bool_and(
-    has_table_privilege(r.name, 'turnkeep.storage_deletions', r.privilege) = r.may
-)::integer
-from (values
+select
+    1 / bool_and(
+        has_table_privilege(r.name, 'turnkeep.storage_deletions', r.privilege) = r.may
+    )::integer
+from (
+    values
     ('anon', 'select', false),
     ('anon', 'insert', false),
     ('anon', 'update', false),

@@ -1,0 +1,160 @@
+"""The cases: each is one statement that the server runs again and again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OWNER = "11111111-1111-4111-8111-111111111111"
+CLAIMS = f'{{"sub": "{OWNER}"}}'
+QUESTION = "What is the tallest mountain, and how long does it take to climb it?"
+ANSWER = (
+    "Mount Everest, at 8,849 metres. Most expeditions take about two months, nearly"
+    " all of it for getting used to the height; the last climb takes four days."
+)
+MESSAGES = (
+    f'[{{"role": "user", "content": "{QUESTION}"}},'
+    f' {{"role": "assistant", "content": "{ANSWER}"}}]'
+)
+CONVERSATIONS = 100
+
+SETUP = f"""
+    create schema bench;
+    -- The leanest table that has the same keys: an id in the order of time, and a
+    -- place in a conversation.
+    create table bench.lean (
+        id uuid primary key default turnkeep.new_id(),
+        conversation_id uuid not null,
+        seq bigint not null,
+        role public.message_role not null,
+        content text not null,
+        created_at timestamptz not null default now(),
+        unique (conversation_id, seq)
+    );
+    create table bench.lean_conversations (id uuid primary key, next_seq bigint);
+    insert into bench.lean_conversations
+    select gen_random_uuid(), 1 from generate_series(1, {CONVERSATIONS});
+    create table bench.targets as
+    select row_number() over () as number, id from bench.lean_conversations;
+    alter table bench.targets add primary key (number);
+    create sequence bench.ticks;
+    grant usage on schema bench to authenticated;
+    grant usage on sequence bench.ticks to authenticated;
+
+    select public.append_turn(
+        'bench ' || n, '{MESSAGES}', owner_id => '{OWNER}'
+    ) from generate_series(0, {CONVERSATIONS} - 1) as n;
+    select public.append_turn(
+        'short', (select jsonb_agg(m) from jsonb_array_elements('{MESSAGES}') as m),
+        owner_id => '{OWNER}'
+    ) from generate_series(1, 10);
+    select public.append_turn(
+        'long', (
+            select jsonb_agg(m) from jsonb_array_elements('{MESSAGES}') as m,
+            generate_series(1, 100)
+        ), owner_id => '{OWNER}'
+    ) from generate_series(1, 10);
+    analyze;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A statement, who runs it, and the case that it is measured against."""
+
+    name: str
+    query: str
+    is_user: bool
+    """Run as ``authenticated`` under row security; otherwise as the tables' owner."""
+    floor: str | None = None
+
+
+READ = """
+    select jsonb_agg(jsonb_build_object(
+        'id', m.id, 'seq', m.seq, 'role', m.role, 'content', m.content,
+        'created_at', m.created_at) order by m.seq)
+    from (
+        select m.* from public.conversations as c
+        join public.messages as m
+            on m.conversation_id = c.id and m.owner_id = c.owner_id
+        where c.owner_id = '{owner}' and c.continuation_id = '{name}'
+        order by m.seq desc limit 20
+    ) as m
+"""
+
+CASES = [
+    Case(
+        "lean: insert 2 messages",
+        f"""
+        insert into bench.lean (conversation_id, seq, role, content)
+        select t.id, 2 * k.tick + n.n, n.role::public.message_role, n.content
+        from (select nextval('bench.ticks') as tick) as k
+        join bench.targets as t on t.number = 1 + k.tick % {CONVERSATIONS}
+        cross join (values (0, 'user', '{QUESTION}'), (1, 'assistant', '{ANSWER}'))
+            as n (n, role, content)
+        """,
+        is_user=False,
+    ),
+    Case(
+        "plain: the same rows as a turn",
+        f"""
+        with turn as (
+            update public.conversations as c
+            set next_seq = c.next_seq + 2, version = c.version + 1,
+                updated_at = clock_timestamp()
+            where c.owner_id = '{OWNER}'
+              and c.continuation_id
+              = (select 'bench ' || nextval('bench.ticks') % {CONVERSATIONS})
+            returning c.id, c.owner_id, c.next_seq, c.updated_at, c.version
+        )
+        insert into public.messages (
+            conversation_id, owner_id, seq, created_at, role, content, request_id,
+            turn_size
+        )
+        select t.id, t.owner_id, t.next_seq - 2 + n.n, t.updated_at,
+            n.role::public.message_role, n.content,
+            case when n.n = 0 then gen_random_uuid()::text end,
+            case when n.n = 0 then 2 end
+        from turn as t
+        cross join (values (0, 'user', '{QUESTION}'), (1, 'assistant', '{ANSWER}'))
+            as n (n, role, content)
+        """,
+        is_user=False,
+        floor="lean: insert 2 messages",
+    ),
+    Case(
+        "append_turn: 2 messages",
+        f"""
+        select public.append_turn(
+            'bench ' || nextval('bench.ticks') % {CONVERSATIONS}, '{MESSAGES}',
+            request_id => gen_random_uuid()::text
+        )
+        """,
+        is_user=True,
+        floor="plain: the same rows as a turn",
+    ),
+    Case(
+        "append_turn: a replay",
+        f"""select public.append_turn(
+            'replayed', '{MESSAGES}', request_id => 'the same'
+        )""",
+        is_user=True,
+        floor="append_turn: 2 messages",
+    ),
+    Case(
+        "plain: newest 20 of 20",
+        READ.format(owner=OWNER, name="short"),
+        is_user=False,
+    ),
+    Case(
+        "get_thread: newest 20 of 20",
+        "select public.get_thread('short', 20)",
+        is_user=True,
+        floor="plain: newest 20 of 20",
+    ),
+    Case(
+        "get_thread: newest 20 of 2000",
+        "select public.get_thread('long', 20)",
+        is_user=True,
+        floor="get_thread: newest 20 of 20",
+    ),
+]
