@@ -71,8 +71,8 @@ begin
             f.file ->> 'sha256' !~* '^[0-9a-f]{64}$'),
         (11, 'PT422', 'bucket_id is empty or too long',
             length(f.file ->> 'bucket_id') not between 1 and 100),
-        (12, 'PT422', 'storage_path is no plain path of 1 to 1024 characters',
-            length(f.file ->> 'storage_path') not between 1 and 1024
+        (12, 'PT422', 'storage_path is no plain path of 1 to 1024 bytes',
+            octet_length(f.file ->> 'storage_path') not between 1 and 1024
             or f.file ->> 'storage_path' ~ '(^|/)\.{0,2}(/|$)'),
         -- A path that is registered and then forgotten is deleted from the storage:
         -- nobody may register what another owner has stored.

@@ -30,8 +30,9 @@ create table public.files (
     constraint files_sha256_is_lower_case_hex check (sha256 ~ '^[0-9a-f]{64}$'),
     constraint files_bucket_id_has_1_to_100_characters
     check (length(bucket_id) between 1 and 100),
-    constraint files_storage_path_has_1_to_1024_characters
-    check (length(storage_path) between 1 and 1024),
+    -- Bytes, as the storages count: longer ones would not fit into the index either.
+    constraint files_storage_path_has_1_to_1024_bytes
+    check (octet_length(storage_path) between 1 and 1024),
     -- No empty, '.' or '..' segment: what such a path names is the storage's guess.
     constraint files_storage_path_is_plain
     check (storage_path !~ '(^|/)\.{0,2}(/|$)'),

@@ -1,0 +1,118 @@
+begin;
+
+select plan(14);
+
+select set_eq(
+    $$
+    select a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+        pg_get_expr(d.adbin, d.adrelid)
+    from pg_attribute as a
+    left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where a.attrelid = 'turnkeep.storage_deletions'::regclass
+      and a.attnum > 0
+      and not a.attisdropped
+    $$,
+    $$
+    values
+    ('bucket_id', 'text', true, null),
+    ('id', 'uuid', true, 'turnkeep.new_id()'),
+    ('owner_id', 'uuid', true, null),
+    ('requested_at', 'timestamp with time zone', true, 'now()'),
+    ('storage_path', 'text', true, null)
+    $$,
+    'a deletion has these columns'
+);
+
+select col_is_pk('turnkeep', 'storage_deletions', array['id'], 'a deletion has an id');
+
+insert into turnkeep.storage_deletions (id, owner_id, bucket_id, storage_path)
+values
+(
+    'd0000000-0000-4000-8000-00000000000a', '11111111-1111-4111-8111-111111111111',
+    'user-files', 'a'
+),
+(
+    'd0000000-0000-4000-8000-00000000000b', '22222222-2222-4222-8222-222222222222',
+    'generated-files', 'a'
+);
+
+select is(
+    (select count(*) from turnkeep.storage_deletions as s), 2::bigint,
+    'two buckets may have the same path'
+);
+
+select throws_ok(
+    $$
+    insert into turnkeep.storage_deletions (owner_id, bucket_id, storage_path)
+    values ('22222222-2222-4222-8222-222222222222', 'user-files', 'a')
+    $$,
+    '23505',
+    'duplicate key value violates unique constraint '
+    '"storage_deletions_storage_path_bucket_id_key"',
+    'a stored object is deleted once'
+);
+
+select throws_ok(
+    $$
+    insert into turnkeep.storage_deletions (id, owner_id, bucket_id, storage_path)
+    values (
+        'd0000000-0000-4000-8000-00000000000a',
+        '22222222-2222-4222-8222-222222222222', 'user-files', 'b'
+    )
+    $$,
+    '23505',
+    'duplicate key value violates unique constraint "storage_deletions_pkey"',
+    'an id is used once'
+);
+
+select throws_ok(
+    format('update turnkeep.storage_deletions set %I = null', c.name),
+    '23502',
+    format(
+        'null value in column "%s" of relation "storage_deletions" violates not-null '
+        'constraint',
+        c.name
+    ),
+    format('%s is never null', c.name)
+)
+from (values
+    ('id'), ('owner_id'), ('bucket_id'), ('storage_path'), ('requested_at')
+) as c (name);
+
+set local role service_role;
+
+select is(
+    (select count(*) from turnkeep.storage_deletions as s), 2::bigint,
+    'the service sees the deletions of all owners'
+);
+
+select lives_ok(
+    $$
+    insert into turnkeep.storage_deletions (owner_id, bucket_id, storage_path)
+    values ('22222222-2222-4222-8222-222222222222', 'user-files', 'b')
+    $$,
+    'and adds to them'
+);
+
+set local role authenticated;
+set local request.jwt.claims to '{"sub": "11111111-1111-4111-8111-111111111111"}';
+
+select throws_ok(
+    'select s.id from turnkeep.storage_deletions as s',
+    '42501', 'permission denied for table storage_deletions',
+    'a user sees none, not even the user''s own'
+);
+
+set local role turnkeep_api;
+
+select throws_ok(
+    'select s.id from turnkeep.storage_deletions as s',
+    '42501', 'permission denied for table storage_deletions',
+    'nor do the functions that run for users'
+);
+
+reset role;
+
+select * from finish();
+
+rollback;
