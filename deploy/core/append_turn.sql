@@ -187,12 +187,16 @@ begin
     into v_messages
     from stored as s;
 
-    if v_files is not null
-        or jsonb_path_exists(append_turn.messages, '$[*].file_ids[*]')
-    then
+    if jsonb_path_exists(append_turn.messages, '$[*].file_ids[*]') then
+        v_named_ids := turnkeep.named_files(append_turn.messages, '{}');
+    end if;
+
+    if v_files is not null or v_named_ids <> '{}' then
         if v_files is not null then
             select u.file_ids, u.created_ids into v_named_ids, v_created_ids
-            from turnkeep.upsert_files(v_owner_id, v_files, v_first_at) as u;
+            from turnkeep.upsert_files(
+                v_owner_id, v_files, v_named_ids, v_first_at
+            ) as u;
         end if;
 
         v_named_ids := turnkeep.named_files(append_turn.messages, v_named_ids);

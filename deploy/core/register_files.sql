@@ -34,7 +34,7 @@ begin
     end if;
 
     select u.file_ids, u.created_ids into v_file_ids, v_created_ids
-    from turnkeep.upsert_files(v_owner_id, v_files, null) as u;
+    from turnkeep.upsert_files(v_owner_id, v_files, '{}', null) as u;
 
     -- Who registers a file again is about to use it: its grace period starts anew.
     update public.files as f

@@ -6,6 +6,7 @@ begin;
 create function turnkeep.upsert_files(
     owner_id uuid,
     files public.files[],
+    named_ids uuid[],
     linked_at timestamptz,
     out file_ids uuid[],
     out created_ids uuid[]
@@ -29,8 +30,9 @@ begin
 
         if array_position(file_ids, null) is not null then
             -- Two keys decide here, path and sha256, and no order of inserting sorts by
-            -- both: two batches could wait for each other. One row waits alone.
-            if cardinality(array_positions(file_ids, null)) > 1 then
+            -- both: two batches could wait for each other. One file waits alone; not so
+            -- the only new one of a batch, as a second round may have to insert another.
+            if cardinality(upsert_files.files) > 1 then
                 perform pg_advisory_xact_lock(
                     hashtext('turnkeep.upsert_files'),
                     hashtext(upsert_files.owner_id::text)
@@ -51,7 +53,8 @@ begin
                     case when upsert_files.linked_at is null then now() end
                 from unnest(upsert_files.files) with ordinality as w
                 where file_ids[w.ordinality] is null
-                order by w.ordinality
+                -- Between owners the path alone decides, and its order will do.
+                order by w.storage_path, w.bucket_id
                 on conflict do nothing
                 returning id
             )
@@ -67,14 +70,19 @@ begin
             where w.id is null
         );
 
-        perform
-        from public.files as f
-        where f.owner_id = upsert_files.owner_id
-          and f.id = any (v_registered_ids)
-        order by f.id
-        for key share;
+        -- In one pass all that the caller is going to use: a second one would go back
+        -- to a lower id, and wait there for an unlink that waits for this call.
+        select count(*) filter (where p.id = any (v_registered_ids))
+        into v_pinned_count
+        from (
+            select f.id
+            from public.files as f
+            where f.owner_id = upsert_files.owner_id
+              and f.id = any (file_ids || upsert_files.named_ids)
+            order by f.id
+            for key share
+        ) as p;
 
-        get diagnostics v_pinned_count = row_count;
         exit when v_pinned_count = cardinality(v_registered_ids);
     end loop;
 
@@ -120,22 +128,22 @@ begin
 end
 $function$;
 
-comment on function turnkeep.upsert_files(uuid, public.files[], timestamptz) is
-$comment$Registers the files that are not there yet and pins them all against cleanup
-until the transaction ends. file_ids has the id of each file in the order of the
-argument; created_ids those of the new rows. linked_at: when the caller links them all
-in the same transaction, so that new rows begin their life linked; null when it does
-not.
+comment on function turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz) is
+$comment$Registers the files that are not there yet and pins them all, and those of
+named_ids, against cleanup until the transaction ends. file_ids has the id of each file
+in the order of the argument; created_ids those of the new rows. linked_at: when the
+caller links them all in the same transaction, so that new rows begin their life linked;
+null when it does not.
 
-Locks: per owner when two or more files are new, then rows in the order of their ids.
+Locks: per owner when a file of two or more is new, then rows in the order of their ids.
 
 Raises:
 - PT409 when a path belongs to another owner, or is registered with other
 content.$comment$;
 
-revoke all on function turnkeep.upsert_files(uuid, public.files[], timestamptz)
+revoke all on function turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz)
 from public, anon, authenticated, service_role;
-grant execute on function turnkeep.upsert_files(uuid, public.files[], timestamptz)
+grant execute on function turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz)
 to turnkeep_api;
 
 commit;

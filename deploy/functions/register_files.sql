@@ -1,5 +1,6 @@
 -- Deploy turnkeep:functions/register_files to pg
 -- requires: core/register_files
+-- requires: core/note_uploads
 
 begin;
 
@@ -10,8 +11,8 @@ volatile
 set search_path = ''
 as $function$
 begin
-    return turnkeep.register_files(
-        register_files.files, register_files.owner_id
+    return turnkeep.note_uploads(
+        turnkeep.register_files(register_files.files, register_files.owner_id)
     );
 end
 $function$;
@@ -24,10 +25,10 @@ files: 0 to 1000 of {"storage_path", "bucket_id", "original_name", "mime_type",
 "size_bytes", "sha256", "file_type", "metadata"}. The same path, or the same sha256 of
 the same owner, is the same file: its own path comes back.
 
-Returns {"files": [{"id", "bucket_id", "storage_path", "created", "upload_needed"}]}
-in the order of the argument. upload_needed is true until a turn or a link has used
-the file. A file that nothing links is deleted by the cleanup after its grace period,
-which starts again with each registration.
+Returns {"files": [{"id", "bucket_id", "storage_path", "created", "upload_needed"}]} in
+the order of the argument. upload_needed is true until a turn or a link has used the
+file, or Supabase Storage has the object. A file that nothing links is deleted by the
+cleanup after its grace period, which starts again with each registration.
 
 Raises:
 - PT400 when something has the wrong type, or a file has an id.

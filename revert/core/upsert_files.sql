@@ -2,6 +2,6 @@
 
 begin;
 
-drop function turnkeep.upsert_files(uuid, public.files[], timestamptz);
+drop function turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz);
 
 commit;

@@ -11,6 +11,7 @@ from turnkeep.upsert_files(
             'cache', 'verify', 'verify', 'verify', null, null, '{}'
         )::public.files
     ],
+    '{}',
     null
 ) as f;
 
@@ -28,6 +29,6 @@ cross join (
     ('service_role', false),
     ('public', false)
 ) as r (name, may)
-where f.oid = 'turnkeep.upsert_files(uuid, public.files[], timestamptz)'::regprocedure;
+where f.oid = 'turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz)'::regprocedure;
 
 rollback;

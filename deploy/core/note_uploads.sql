@@ -1,0 +1,60 @@
+-- Deploy turnkeep:core/note_uploads to pg
+-- requires: schema/turnkeep
+
+begin;
+
+-- Runs with the caller's own rights: what the storage's policies hide from a user is
+-- uploaded again, and no right above the user's is needed to look.
+create function turnkeep.note_uploads(registered jsonb)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $function$
+declare
+    v_noted jsonb;
+begin
+    if not exists (
+        select from pg_namespace as n
+        join pg_class as c on c.relnamespace = n.oid
+        where n.nspname = 'storage'
+          and c.relname = 'objects'
+          and has_schema_privilege(n.oid, 'usage')
+          and has_table_privilege(c.oid, 'select')
+    ) then
+        return note_uploads.registered;
+    end if;
+
+    -- Executed from a text, because most databases have no such table.
+    execute $query$
+        select jsonb_build_object('files', coalesce(jsonb_agg(
+            f.file || jsonb_build_object(
+                'upload_needed',
+                (f.file ->> 'upload_needed')::boolean and not exists (
+                    select from storage.objects as o
+                    where o.bucket_id = f.file ->> 'bucket_id'
+                      and o.name = f.file ->> 'storage_path'
+                )
+            )
+            order by f.ordinal
+        ), '[]'))
+        from jsonb_array_elements($1 -> 'files') with ordinality as f (file, ordinal)
+    $query$
+    into v_noted
+    using note_uploads.registered;
+
+    return v_noted;
+end
+$function$;
+
+comment on function turnkeep.note_uploads(jsonb) is
+$comment$Returns the reply of register_files with "upload_needed": false also where
+Supabase Storage has the object already. Without Supabase Storage, or without the right to
+look, the reply stays as it is.$comment$;
+
+revoke all on function turnkeep.note_uploads(jsonb)
+from public, anon, authenticated, service_role;
+grant execute on function turnkeep.note_uploads(jsonb)
+to authenticated, service_role;
+
+commit;

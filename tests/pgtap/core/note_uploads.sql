@@ -1,0 +1,47 @@
+begin;
+
+select plan(3);
+
+select is(
+    register_files('[{"storage_path": "n/a"}, {"storage_path": "n/b"}]')
+    #>> '{files,0,upload_needed}',
+    'true',
+    'without Supabase Storage a new file needs uploading'
+);
+
+create schema storage;
+create table storage.objects (bucket_id text, name text);
+insert into storage.objects values ('user-files', 'n/b'), ('other', 'n/a');
+
+select is(
+    jsonb_path_query_array(
+        register_files('[{"storage_path": "n/a"}, {"storage_path": "n/b"}]'),
+        '$.files[*].upload_needed'
+    ),
+    '[true, false]',
+    'an object that Supabase Storage has needs no uploading'
+);
+
+grant select on storage.objects to public;
+select set_config(
+    'request.jwt.claims', '{"sub": "11111111-1111-4111-8111-111111111111"}', true
+);
+set local role authenticated;
+
+create temporary table reply as
+select
+    register_files('[
+        {"storage_path": "11111111-1111-4111-8111-111111111111/n"}
+    ]') as reply;
+
+reset role;
+
+select is(
+    (select reply #>> '{files,0,upload_needed}' from reply),
+    'true',
+    'who may not look into the storage is told to upload'
+);
+
+select * from finish();
+
+rollback;
