@@ -21,7 +21,7 @@ def bytes_per_message(conninfo: str) -> dict[str, float]:
         return {
             table: scalar(
                 connection,
-                f"select pg_total_relation_size('{table}')::float / count(*)"  # noqa: S608
+                f"select pg_total_relation_size('{table}')::float / count(*)"
                 f" from {table}",
             )
             for table in ("bench.lean", "public.messages")
@@ -48,7 +48,9 @@ def buffers_per_orphan(conninfo: str) -> dict[int, float]:
     return found
 
 
-def add_linked_files(connection: psycopg.Connection[Any], first: int, last: int) -> None:
+def add_linked_files(
+    connection: psycopg.Connection[Any], first: int, last: int
+) -> None:
     """Add files that a conversation uses."""
     connection.execute(
         f"""
