@@ -30,8 +30,8 @@ begin
 
         if array_position(file_ids, null) is not null then
             -- Two keys decide here, path and sha256, and no order of inserting sorts by
-            -- both: two batches could wait for each other. One file waits alone; not so
-            -- the only new one of a batch, as a second round may have to insert another.
+            -- both: two batches could wait for each other. A file by itself waits
+            -- alone; the only new one of a batch may have company in the next round.
             if cardinality(upsert_files.files) > 1 then
                 perform pg_advisory_xact_lock(
                     hashtext('turnkeep.upsert_files'),
@@ -128,7 +128,8 @@ begin
 end
 $function$;
 
-comment on function turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz) is
+comment on function
+turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz) is
 $comment$Registers the files that are not there yet and pins them all, and those of
 named_ids, against cleanup until the transaction ends. file_ids has the id of each file
 in the order of the argument; created_ids those of the new rows. linked_at: when the
@@ -141,9 +142,11 @@ Raises:
 - PT409 when a path belongs to another owner, or is registered with other
 content.$comment$;
 
-revoke all on function turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz)
+revoke all on function
+turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz)
 from public, anon, authenticated, service_role;
-grant execute on function turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz)
+grant execute on function
+turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz)
 to turnkeep_api;
 
 commit;

@@ -29,6 +29,8 @@ cross join (
     ('service_role', false),
     ('public', false)
 ) as r (name, may)
-where f.oid = 'turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz)'::regprocedure;
+where
+    f.oid
+    = 'turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz)'::regprocedure;
 
 rollback;
