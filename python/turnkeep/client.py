@@ -136,7 +136,7 @@ class Client:
             )
             logger.error("%s", error)  # noqa: TRY400  the caller gets the traceback
             raise error from cause
-        except (psycopg.Error, PoolTimeout) as cause:
+        except (psycopg.Error, PoolTimeout, UnicodeEncodeError) as cause:
             error = translate(cause, call.function.name)
             logger.error("%s", error)  # noqa: TRY400
             raise error from cause
@@ -243,10 +243,7 @@ def statement(function: Function[Any]) -> bytes:
 def adapt(value: object, kind: str) -> object:
     """Give an argument in the form that psycopg sends as the parameter's type."""
     if kind == "jsonb" and value is not None:
-        try:
-            return msgspec.json.encode(value).decode()
-        except UnicodeEncodeError as cause:
-            raise psycopg.DataError(str(cause)) from cause
+        return msgspec.json.encode(value).decode()
     return value
 
 
@@ -260,8 +257,13 @@ def is_transient(error: BaseException) -> bool:
     return error.sqlstate is None or class_for(error.sqlstate) is Unavailable
 
 
-def translate(cause: psycopg.Error | PoolTimeout, function: str) -> CallError:
+def translate(
+    cause: psycopg.Error | PoolTimeout | UnicodeEncodeError, function: str
+) -> CallError:
     """Give what psycopg raised as one of ours: message, detail, hint, SQLSTATE."""
+    if isinstance(cause, UnicodeEncodeError):
+        # Half of a surrogate pair is no character, to us as to the server.
+        return Unprocessable(str(cause), where=function, sqlstate="22021")
     if isinstance(cause, PoolTimeout):
         return Unavailable(
             str(cause),

@@ -1,0 +1,168 @@
+"""The calls of turnkeep.calls and the functions of schema public are one surface."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import types
+import typing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from turnkeep import calls
+from turnkeep.calls import Call, Function
+from turnkeep.client import send
+
+if TYPE_CHECKING:
+    import psycopg
+
+FUNCTIONS = {
+    function.name: function
+    for function in vars(calls).values()
+    if isinstance(function, Function)
+}
+
+SURFACE = """
+    select
+        p.proname,
+        array(
+            select a.name || ' ' || format_type(a.type, null)
+            from unnest(
+                p.proargnames,
+                p.proargmodes,
+                coalesce(p.proallargtypes, p.proargtypes::oid [])
+            ) with ordinality as a (name, mode, type, ordinal)
+            where coalesce(a.mode, 'i') = 'i'
+            order by a.ordinal
+        ),
+        p.pronargdefaults,
+        p.proretset,
+        p.provolatile = 's'
+    from pg_proc as p
+    where p.pronamespace = 'public'::regnamespace
+      and not exists (
+          select from pg_depend as d
+          where d.objid = p.oid and d.deptype = 'e'
+      )
+"""
+
+
+def builder(name: str) -> inspect.Signature:
+    return inspect.signature(getattr(calls, name))
+
+
+def test_every_function_of_the_database_has_its_call(
+    connection: psycopg.Connection[Any],
+) -> None:
+    published = {
+        name: (parameters, defaults, is_set)
+        for name, parameters, defaults, is_set, _ in connection.execute(SURFACE)
+    }
+    described = {
+        name: (
+            [f"{argument} {kind}" for argument, kind in function.parameters.items()],
+            sum(
+                parameter.default is not inspect.Parameter.empty
+                for parameter in builder(name).parameters.values()
+            ),
+            function.returns_table,
+        )
+        for name, function in FUNCTIONS.items()
+    }
+    assert described == published
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_call_is_built_with_the_arguments_of_its_function(name: str) -> None:
+    parameters = builder(name).parameters
+    call = getattr(calls, name)(
+        **{
+            parameter.name: []
+            for parameter in parameters.values()
+            if parameter.default is inspect.Parameter.empty
+        }
+    )
+    assert list(parameters) == list(FUNCTIONS[name].parameters)
+    assert list(call.arguments) == list(parameters)
+
+
+def shape(kind: Any) -> Any:
+    """Write a reply type as nested field names, the way `keys` writes a document."""
+    if typing.get_origin(kind) is tuple:
+        return [shape(typing.get_args(kind)[0])]
+    if typing.get_origin(kind) in {types.UnionType, typing.Union}:
+        return next(
+            shape(part) for part in typing.get_args(kind) if part is not type(None)
+        )
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        return {f.name: shape(hints[f.name]) for f in dataclasses.fields(kind)}
+    return None
+
+
+def keys(document: Any, model: Any) -> Any:
+    """Write a document as nested keys, in the form of the model."""
+    if isinstance(model, list):
+        if model == [None]:
+            return [None]
+        assert document, "an empty list would show nothing"
+        return [keys(document[0], model[0])]
+    if isinstance(model, dict):
+        return {key: keys(value, model.get(key)) for key, value in document.items()}
+    return None
+
+
+def test_replies_have_the_fields_of_their_types(
+    connection: psycopg.Connection[Any],
+) -> None:
+    """Real replies, with something in every list."""
+    turn = calls.append_turn(
+        "shapes",
+        [{"role": "user", "content": "Hello"}],
+        files=[{"storage_path": "a.png"}, {"id": uuid4()}],
+        request_id="1",
+    )
+    first = turn.decode(send(connection, turn))
+    linked = [file.id for file in first.files]
+    link = calls.link_files_to_conversation(first.conversation_id, linked)
+    unlink = calls.unlink_files_from_conversation(first.conversation_id, linked)
+    seen = set()
+
+    def check(call: Call[Any]) -> None:
+        document = json.loads(send(connection, call))
+        model = shape(call.function.reply)
+        assert keys(document, model) == model, call.function.name
+        call.decode(json.dumps(document).encode())
+        seen.add(call.function.name)
+
+    for call in (
+        turn,
+        calls.get_thread("shapes"),
+        calls.register_files([{"storage_path": "b.png"}]),
+        link,
+        calls.link_file_to_conversation(first.conversation_id, linked[0]),
+        unlink,
+        calls.cleanup_orphaned_files(timedelta(0)),
+    ):
+        check(call)
+    assert seen == set(FUNCTIONS)
+
+
+def test_a_thread_that_is_not_there_is_none(
+    connection: psycopg.Connection[Any],
+) -> None:
+    call = calls.get_thread("nobody")
+    assert call.decode(send(connection, call)) is None
+
+
+def test_only_a_turn_without_a_name_gets_one() -> None:
+    unnamed = calls.append_turn("c", [])
+    named = calls.append_turn("c", [], request_id="mine")
+    assert unnamed.repeatable().arguments["request_id"] is not None
+    assert unnamed.repeatable() != unnamed.repeatable()
+    assert named.repeatable() is named
+    assert calls.get_thread("c").repeatable() == calls.get_thread("c")
