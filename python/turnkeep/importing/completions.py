@@ -69,7 +69,7 @@ def read_message(raw: Any, number: int) -> NewMessage:
     if not isinstance(raw, dict):
         raise Unreadable(f"message {number} is not an object", FORM)
     role = raw.get("role")
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise Unreadable(
             f"message {number} has the role {role!r}", f"known are {', '.join(ROLES)}"
         )

@@ -153,7 +153,7 @@ class Text:
             if self._at < len(self._buffer) or not self._read():
                 break
         is_next = self._buffer.startswith(character, self._at)
-        self._at += is_next
+        self._at += len(character) if is_next else 0
         return is_next
 
     def require(self, character: str) -> None:
