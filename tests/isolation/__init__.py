@@ -1,0 +1,1 @@
+"""Races step by step: the specs, what runs them, and what shows that they can fail."""

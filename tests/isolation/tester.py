@@ -1,0 +1,49 @@
+"""Runs a spec with PostgreSQL's isolationtester, which steps through its sessions."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import psycopg
+
+from support.requirements import REQUIREMENTS
+
+HERE = Path(__file__).parent
+SPECS = sorted((HERE / "specs").glob("*.spec"))
+PRELUDE = HERE / "prelude.sql"
+PATIENCE = 60
+"""Seconds that a step may wait for what never comes."""
+
+
+def expected(spec: Path) -> Path:
+    """Give the file with the output that ``spec`` must have."""
+    return HERE / "expected" / f"{spec.stem}.out"
+
+
+def prepare(url: str) -> None:
+    """Put what the specs share into a database that has the project deployed."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(PRELUDE.read_bytes())
+
+
+def run(spec: Path, url: str) -> str:
+    """Run ``spec`` in a prepared database and give what the tester says.
+
+    An error of the spec or of the server is part of the output, as the tester says it.
+    """
+    tester = REQUIREMENTS["isolationtester"].path
+    if tester is None:
+        raise FileNotFoundError(REQUIREMENTS["isolationtester"].program)
+    done = subprocess.run(  # noqa: S603
+        [tester, url],
+        check=False,
+        env={**os.environ, "PGISOLATIONTIMEOUT": str(PATIENCE)},
+        input=spec.read_text(),
+        stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60 * PATIENCE,
+    )
+    return done.stdout
