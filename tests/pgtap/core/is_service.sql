@@ -33,11 +33,11 @@ set local role authenticated;
 
 select ok(not turnkeep.is_service(), 'a user is not the service');
 
-set local request.jwt.claims to '{"role": "service_role"}';
+set local "request.jwt.claims" to '{"role": "service_role"}';
 
 select ok(not turnkeep.is_service(), 'whatever the claims say');
 
-set local request.jwt.claims to '';
+set local "request.jwt.claims" to '';
 
 select ok(not turnkeep.is_service(), 'or do not say');
 

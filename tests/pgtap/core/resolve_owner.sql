@@ -16,7 +16,7 @@ select is(
 );
 
 set local role authenticated;
-set local request.jwt.claims to '{"sub": "11111111-1111-4111-8111-111111111111"}';
+set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
 
 select is(
     turnkeep.resolve_owner(null), '11111111-1111-4111-8111-111111111111',
@@ -41,7 +41,7 @@ select throws_ok(
     'nor for the service'
 );
 
-set local request.jwt.claims to
+set local "request.jwt.claims" to
 '{"sub": "00000000-0000-0000-0000-000000000000", "role": "service_role"}';
 
 select throws_ok(
@@ -50,7 +50,7 @@ select throws_ok(
     'a token for the nil uuid signs nobody in'
 );
 
-set local request.jwt.claims to '';
+set local "request.jwt.claims" to '';
 
 select throws_ok(
     'select turnkeep.resolve_owner(null)',

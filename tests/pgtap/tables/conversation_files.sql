@@ -143,7 +143,7 @@ select throws_ok(
 );
 
 set local role authenticated;
-set local request.jwt.claims to '{"sub": "11111111-1111-4111-8111-111111111111"}';
+set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
 
 select results_eq(
     'select l.file_id from public.conversation_files as l',
@@ -151,7 +151,7 @@ select results_eq(
     'a user sees the user''s own links'
 );
 
-set local request.jwt.claims to '';
+set local "request.jwt.claims" to '';
 
 select is_empty(
     'select l.file_id from public.conversation_files as l',
@@ -166,7 +166,7 @@ select is(
 );
 
 set local role turnkeep_api;
-set local request.jwt.claims to '{"sub": "11111111-1111-4111-8111-111111111111"}';
+set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
 
 select is_empty(
     'select l.file_id from public.conversation_files as l',

@@ -140,7 +140,7 @@ select lives_ok(
 update public.conversations set continuation_id = 'a' where length(continuation_id) = 500;
 
 set local role authenticated;
-set local request.jwt.claims to '{"sub": "11111111-1111-4111-8111-111111111111"}';
+set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
 
 select results_eq(
     'select c.id from public.conversations as c',
@@ -148,14 +148,14 @@ select results_eq(
     'a user sees the user''s own conversations'
 );
 
-set local request.jwt.claims to '{"sub": "00000000-0000-0000-0000-000000000000"}';
+set local "request.jwt.claims" to '{"sub": "00000000-0000-0000-0000-000000000000"}';
 
 select is_empty(
     'select c.id from public.conversations as c',
     'whose token names the nil uuid sees nothing'
 );
 
-set local request.jwt.claims to '';
+set local "request.jwt.claims" to '';
 
 select is_empty(
     'select c.id from public.conversations as c',
@@ -170,7 +170,7 @@ select is(
 );
 
 set local role turnkeep_api;
-set local request.jwt.claims to '{"sub": "11111111-1111-4111-8111-111111111111"}';
+set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
 
 select is_empty(
     'select c.id from public.conversations as c',

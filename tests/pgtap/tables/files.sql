@@ -211,7 +211,7 @@ select lives_ok(
 delete from public.files where original_name = '';
 
 set local role authenticated;
-set local request.jwt.claims to '{"sub": "11111111-1111-4111-8111-111111111111"}';
+set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
 
 select results_eq(
     'select f.id from public.files as f',
@@ -219,7 +219,7 @@ select results_eq(
     'a user sees the user''s own files'
 );
 
-set local request.jwt.claims to '';
+set local "request.jwt.claims" to '';
 
 select is_empty(
     'select f.id from public.files as f', 'who has no token sees nothing'
@@ -233,7 +233,7 @@ select is(
 );
 
 set local role turnkeep_api;
-set local request.jwt.claims to '{"sub": "11111111-1111-4111-8111-111111111111"}';
+set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
 
 select is_empty(
     'select f.id from public.files as f',

@@ -195,7 +195,7 @@ from (values
 ) as c (change, rule, title);
 
 set local role authenticated;
-set local request.jwt.claims to '{"sub": "11111111-1111-4111-8111-111111111111"}';
+set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
 
 select results_eq(
     'select distinct m.owner_id from public.messages as m',
@@ -203,7 +203,7 @@ select results_eq(
     'a user sees the user''s own messages'
 );
 
-set local request.jwt.claims to '';
+set local "request.jwt.claims" to '';
 
 select is_empty(
     'select m.id from public.messages as m', 'who has no token sees nothing'
@@ -217,7 +217,7 @@ select is(
 );
 
 set local role turnkeep_api;
-set local request.jwt.claims to '{"sub": "11111111-1111-4111-8111-111111111111"}';
+set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
 
 select is_empty(
     'select m.id from public.messages as m',

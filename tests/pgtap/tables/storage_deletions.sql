@@ -95,7 +95,7 @@ select lives_ok(
 );
 
 set local role authenticated;
-set local request.jwt.claims to '{"sub": "11111111-1111-4111-8111-111111111111"}';
+set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
 
 select throws_ok(
     'select s.id from turnkeep.storage_deletions as s',
