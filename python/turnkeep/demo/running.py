@@ -49,8 +49,8 @@ class Plan:
     turns: int
     workers: int
     seed: int
-    seconds: float | None = None
-    """No turn begins later than that; None: all are played."""
+    seconds: float = math.inf
+    """A worker that has written for so long begins no other turn."""
     keep: bool = False
     """Leave the database behind."""
 
@@ -149,11 +149,10 @@ def play(
     context = multiprocessing.get_context("spawn")
     told: Queue[Told] = context.Queue()
     is_over = context.Event()
-    deadline = time.monotonic() + plan.seconds if plan.seconds else math.inf
     writers = [
         context.Process(
             target=write,
-            args=(told, conninfo, plan.seed + number, share, deadline),
+            args=(told, conninfo, plan.seed + number, share, plan.seconds),
             daemon=True,
         )
         for number in range(plan.workers)
@@ -213,11 +212,11 @@ def write(
     conninfo: str,
     seed: int,
     share: Sequence[Sequence[Turn]],
-    deadline: float,
+    seconds: float,
 ) -> None:
     """Write a share of the script; what a worker process runs."""
     with telling(told):
-        told.put(Worker(conninfo, seed).play(share, told.put, deadline))
+        told.put(Worker(conninfo, seed).play(share, told.put, seconds))
 
 
 def clean(told: Queue[Told], conninfo: str, seed: int, is_over: Event) -> None:

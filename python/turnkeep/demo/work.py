@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -110,13 +111,14 @@ class Worker:
         self,
         dialogues: Sequence[Sequence[Turn]],
         report: Callable[[int], None],
-        deadline: float,
+        seconds: float = math.inf,
     ) -> Account:
         """Write the dialogues, and link and unlink files in between.
 
-        `report` gets the number of turns since it was called last; no turn begins after
-        `deadline`, in seconds of `time.monotonic`.
+        `report` gets the number of turns since it was called last; no turn begins later
+        than `seconds` from now.
         """
+        deadline = time.monotonic() + seconds
         unreported = 0
         with self._client:
             for dialogue in dialogues:
