@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "support.marks",
+    "support.processes",
     "support.servers",
     "support.databases",
     "support.pgtap",

@@ -70,7 +70,7 @@ def start(directory: Path | str | None = None) -> Server:
         with _alone(home):
             cluster = Cluster(home)
             pid = cluster.postmaster()
-            if not (pid and cluster.answers(lambda: cluster.postmaster() == pid)):
+            if not (pid and cluster.is_ready(pid, lambda: cluster.postmaster() == pid)):
                 pid = _launch(cluster)
             _create_database(cluster)
             return _describe(cluster, pid)

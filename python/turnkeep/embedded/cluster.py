@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import psycopg
-
 from turnkeep.errors import TurnkeepError
 
 if TYPE_CHECKING:
@@ -143,7 +141,7 @@ class Cluster:
                     **account.switch,
                 )
             try:
-                if self.answers(lambda: process.poll() is None):  # noqa: B023
+                if self.is_ready(process.pid, lambda: process.poll() is None):  # noqa: B023
                     return process
             except BaseException:
                 if dies_with_us:
@@ -154,24 +152,24 @@ class Cluster:
                 raise self._failure(f"exited with {process.returncode}")
             time.sleep(POLL)
 
-    def answers(self, is_alive: Callable[[], bool]) -> bool:
-        """Wait for the server's first answer; False: it ended before that.
+    def is_ready(self, pid: int, is_alive: Callable[[], bool]) -> bool:
+        """Wait until the server ``pid`` takes connections; False: it ended before that.
 
-        TurnkeepError: it lives and does not answer, as in a long recovery.
+        It says so itself, in its pid file. A connection would prove less: another
+        server, whose pid file was taken away, might answer on the socket.
+        TurnkeepError: it lives and is not ready, as in a long recovery.
         """
         deadline = time.monotonic() + PATIENCE
         while True:
             alive = is_alive()
-            try:
-                psycopg.connect(self.url("postgres"), connect_timeout=5).close()
-            except psycopg.OperationalError:
-                if not alive:
-                    return False
-                if time.monotonic() > deadline:
-                    raise self._failure("does not answer") from None
-                time.sleep(POLL)
-            else:
+            said = self._pid_file()
+            if said[:1] == [str(pid)] and said[7:] == ["ready"]:
                 return True
+            if not alive:
+                return False
+            if time.monotonic() > deadline:
+                raise self._failure("is not ready")
+            time.sleep(POLL)
 
     def stop(self) -> bool:
         """Shut the server down cleanly and wait for its end; False: none was running.
@@ -217,11 +215,16 @@ class Cluster:
             self.log.replace(self.log.with_suffix(".1"))
         return os.fdopen(os.open(self.log, os.O_CREAT | os.O_WRONLY, 0o600), "wb")
 
-    def _recorded_pid(self) -> int | None:
+    def _pid_file(self) -> list[str]:
         try:
-            return int((self.data / "postmaster.pid").read_text().split()[0])
-        except (FileNotFoundError, IndexError, ValueError):
-            return None
+            text = (self.data / "postmaster.pid").read_text()
+        except FileNotFoundError:
+            return []
+        return [line.strip() for line in text.splitlines()]
+
+    def _recorded_pid(self) -> int | None:
+        first, *_ = [*self._pid_file(), ""]
+        return int(first) if first.isdecimal() else None
 
     def _is_postmaster(self, pid: int) -> bool:
         """Tell whether ``pid`` is a postgres that works in our data directory.

@@ -35,7 +35,7 @@ FORGETFUL = {
     "wal_level": "minimal",
 }
 """Settings that trade every guarantee against a crash for speed."""
-PREFIX = "turnkeep-"
+PREFIX = "turnkeep-throwaway-"
 YOUNG = 60
 """Seconds."""
 ROOM = 2**30
@@ -51,7 +51,7 @@ def throwaway(
     It ends with the block, and with this process however that ends. ``settings`` come
     on top of FORGETFUL.
     """
-    base = _base()
+    base = scratch_base()
     _sweep(base)
     directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
     lock = _lock(directory)
@@ -74,7 +74,8 @@ def throwaway(
             os.close(lock)
 
 
-def _base() -> Path:
+def scratch_base() -> Path:
+    """Choose where short-lived directories go: the RAM disk if it has room."""
     memory = Path("/dev/shm")  # noqa: S108
     if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM:
         return memory
