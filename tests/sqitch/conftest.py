@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 from support.marks import require
 
 from turnkeep import cli
+from turnkeep.embedded.throwaway import throwaway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -209,3 +210,24 @@ def held_run_lock(empty_database: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(75474063)")
         yield connection
+
+
+@pytest.fixture
+def password_protected() -> Iterator[str]:
+    """Give the URL, with a wrong password, of a server that wants the right one."""
+    with throwaway() as cluster:
+        url = cluster.url("postgres")
+        with psycopg.connect(url, autocommit=True) as admin:
+            admin.execute("create role ann login password 'right-secret'")
+            (cluster.data / "pg_hba.conf").write_text(
+                "local all postgres trust\nlocal all all scram-sha-256\n"
+            )
+            admin.execute("select pg_reload_conf()")
+        wrong = url.replace("postgres@", "ann:wrong-secret@", 1)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                psycopg.connect(wrong).close()
+            except psycopg.OperationalError:
+                break
+        yield wrong

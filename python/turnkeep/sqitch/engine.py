@@ -56,14 +56,19 @@ _RESET = b"""
 """
 _CHECK_CONSTRAINTS = b"set constraints all immediate;"
 _UNLOCK = """
-    select case objsubid when 1 then case mode
-            when 'ShareLock' then
-                pg_advisory_unlock_shared((classid::bigint << 32) | objid::bigint)
-            else pg_advisory_unlock((classid::bigint << 32) | objid::bigint) end
-        else case mode
-            when 'ShareLock' then
-                pg_advisory_unlock_shared(classid::bigint::int, objid::bigint::int)
-            else pg_advisory_unlock(classid::bigint::int, objid::bigint::int) end
+    select case
+        when objsubid = 1 and mode = 'ShareLock' then
+            pg_advisory_unlock_shared((classid::bigint << 32) | objid::bigint)
+        when objsubid = 1 then
+            pg_advisory_unlock((classid::bigint << 32) | objid::bigint)
+        when mode = 'ShareLock' then
+            pg_advisory_unlock_shared(
+                classid::bigint::bit(32)::integer, objid::bigint::bit(32)::integer
+            )
+        else
+            pg_advisory_unlock(
+                classid::bigint::bit(32)::integer, objid::bigint::bit(32)::integer
+            )
         end
     from pg_catalog.pg_locks
     where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid()

@@ -1,0 +1,1 @@
+"""Accidents on purpose."""

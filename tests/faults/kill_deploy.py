@@ -1,0 +1,329 @@
+"""Kill ``turnkeep deploy`` at random moments, and look at what it leaves behind.
+
+    python tests/faults/kill_deploy.py --rounds 100
+
+A round deploys a project whose scripts take a known time, kills the command (or its
+session in the server) at a random moment, compares the registry with the tables that
+are there, and deploys again, which must finish. ``--tool sqitch`` does the same to the
+original, which shows that the battery notices.
+
+Exit code 1: a change was deployed but not recorded, recorded but not deployed, half
+deployed, or the second run failed. 2: too few kills hit the inside of a change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Kind = Literal["command", "session"]
+
+CHANGES = ("c1", "c2", "c3", "c4", "c5")
+PAUSE = 0.06
+"""Seconds in the middle of each deploy script; the verify scripts take half of it."""
+PATIENCE = 30.0
+STAMP = "2024-01-01T10:00:0{}Z Ann <ann@example.com>"
+EARLY = 0.15
+"""The share of rounds whose kill may fall before the first change."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round found."""
+
+    kind: Kind
+    hit: str
+    """``inside`` a change, ``between`` changes, or ``finished`` before the kill."""
+    deployed: int
+    """Changes that were there when the round was over."""
+    faults: tuple[str, ...]
+
+
+@dataclass
+class Battery:
+    """The project, the database and the tool that is to be killed."""
+
+    url: str
+    directory: Path
+    tool: str
+    chance: random.Random
+    duration: float = 0.0
+    """Seconds from the first change to the end, measured without a kill."""
+    original: str | None = field(default_factory=lambda: shutil.which("sqitch"))
+    target: str = field(init=False)
+    environment: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say in variables, which both tools understand, where the server is."""
+        parts = {key: str(text) for key, text in conninfo_to_dict(self.url).items()}
+        self.target = f"db:pg:{parts['dbname']}"
+        self.environment = {
+            **os.environ,
+            "PGHOST": parts["host"],
+            "PGPORT": parts.get("port", "5432"),
+            "PGUSER": parts["user"],
+            "LC_ALL": "C.UTF-8",
+        }
+
+    def prepare(self) -> None:
+        """Write the project and measure how long it takes."""
+        lines = ["%syntax-version=1.0.0", "%project=killed", ""]
+        for number, name in enumerate(CHANGES):
+            lines.append(f"{name} {STAMP.format(number)}")
+            scripts = {
+                "deploy": f"begin;\ncreate table {name} (id integer);\n"
+                f"select pg_sleep({PAUSE});\n"
+                f"create index {name}_id_idx on {name} (id);\ncommit;\n",
+                "revert": f"begin;\ndrop table {name};\ncommit;\n",
+                "verify": f"begin;\nselect id from {name};\n"
+                f"select pg_sleep({PAUSE / 2});\nrollback;\n",
+            }
+            for kind, text in scripts.items():
+                path = self.directory / kind / f"{name}.sql"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+        (self.directory / "sqitch.plan").write_text("\n".join(lines) + "\n")
+        (self.directory / "sqitch.conf").write_text("[core]\n\tengine = pg\n")
+        with self.command() as command:
+            self.wait_for_change(command)
+            started = time.monotonic()
+            command.communicate()
+            self.duration = time.monotonic() - started
+
+    def round(self, kind: Kind) -> Round:
+        """Deploy, kill, compare, deploy again."""
+        self.clear()
+        is_early = self.chance.random() < EARLY
+        with self.command() as command:
+            if not is_early:
+                self.wait_for_change(command)
+            time.sleep(self.chance.uniform(0, self.duration * 0.95))
+            hit = self.kill(command, kind)
+            said = command.communicate()[1]
+        self.wait_for_silence()
+        faults = [*self.compare()]
+        if "Traceback" in said:
+            faults.append(f"a traceback: {said}")
+        deployed = len(self.recorded())
+        faults += self.finish()
+        return Round(kind, hit, deployed, tuple(faults))
+
+    def clear(self) -> None:
+        """Take everything out of the database."""
+        with self.connect() as connection:
+            connection.execute("drop schema if exists sqitch cascade")
+            for name in CHANGES:
+                connection.execute(f"drop table if exists {name}")  # type: ignore[call-overload]
+
+    @contextmanager
+    def command(self) -> Iterator[subprocess.Popen[str]]:
+        """Start the tool."""
+        verb = [self.tool, "deploy", "--verify"]
+        if self.tool == "turnkeep":
+            verb[:1] = [sys.executable, "-m", "turnkeep"]
+        with subprocess.Popen(  # noqa: S603
+            [*verb, "--target", self.target],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            yield process
+
+    def wait_for_change(self, command: subprocess.Popen[str]) -> None:
+        """Wait until the tool says that it is about to deploy."""
+        assert command.stdout is not None  # noqa: S101 - it is a pipe
+        for line in command.stdout:
+            if line.startswith("Deploying changes"):
+                return
+
+    def kill(self, command: subprocess.Popen[str], kind: Kind) -> str:
+        """Hold the command, see where it is, and end it or its session."""
+        if command.poll() is not None:
+            return "finished"
+        command.send_signal(signal.SIGSTOP)
+        with self.connect() as connection:
+            # A change is a transaction that locks the registry to its end.
+            inside = connection.execute(
+                """
+                select pid from pg_locks
+                where relation = to_regclass('sqitch.changes')
+                    and mode = 'ExclusiveLock' and granted
+                """
+            ).fetchall()
+            if kind == "session":
+                connection.execute(
+                    """
+                    select pg_terminate_backend(pid) from pg_stat_activity
+                    where datname = current_database() and pid <> pg_backend_pid()
+                        and backend_type = 'client backend'
+                    """
+                )
+        command.send_signal(signal.SIGCONT if kind == "session" else signal.SIGKILL)
+        return "inside" if inside else "between"
+
+    def wait_for_silence(self) -> None:
+        """Wait until the server has noticed that nobody is there any more."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with self.connect() as connection:
+                others = connection.execute(
+                    """
+                    select from pg_stat_activity
+                    where datname = current_database() and pid <> pg_backend_pid()
+                        and backend_type = 'client backend'
+                    """
+                ).rowcount
+            if not others:
+                return
+            time.sleep(0.01)
+        message = "a session of the killed command is still there"
+        raise TimeoutError(message)
+
+    def compare(self) -> Iterator[str]:
+        """Name every change whose registry entry and objects do not agree."""
+        recorded = self.recorded()
+        with self.connect() as connection:
+            for name in CHANGES:
+                table, index = connection.execute(
+                    "select to_regclass(%s) is not null, to_regclass(%s) is not null",
+                    (name, f"{name}_id_idx"),
+                ).fetchall()[0]
+                if table != index:
+                    yield f"{name} is half deployed"
+                if table and name not in recorded:
+                    yield f"{name} is deployed but not recorded"
+                if not table and name in recorded:
+                    yield f"{name} is recorded but not deployed"
+
+    def recorded(self) -> set[str]:
+        """Give the changes in the registry."""
+        with self.connect() as connection:
+            if connection.execute(
+                "select from pg_tables where schemaname = 'sqitch'"
+            ).rowcount:
+                query = "select change from sqitch.changes"
+                return {row[0] for row in connection.execute(query)}
+        return set()
+
+    def finish(self) -> Iterator[str]:
+        """Deploy again; say what is wrong when it does not arrive at the end."""
+        with self.command() as command:
+            said = command.communicate()[1]
+        if command.returncode:
+            yield f"the next run failed: {said.strip()}"
+            return
+        if self.recorded() != set(CHANGES):
+            yield "the next run did not finish"
+        yield from self.compare()
+        if self.original:
+            status = self.status()
+            if "Nothing to deploy (up-to-date)" not in status:
+                yield f"sqitch status disagrees: {status}"
+
+    def status(self) -> str:
+        """Ask the original where the database stands."""
+        done = subprocess.run(  # noqa: S603
+            [str(self.original), "status", "--target", self.target],
+            check=False,
+            capture_output=True,
+            cwd=self.directory,
+            env=self.environment,
+            text=True,
+        )
+        return done.stdout + done.stderr
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """Open a session of our own."""
+        return psycopg.connect(self.url, autocommit=True)
+
+
+def run(  # noqa: PLR0913 - the command's options
+    url: str,
+    rounds: int,
+    *,
+    tool: str = "turnkeep",
+    sessions: int = 4,
+    seed: int | None = None,
+    show: bool = False,
+) -> list[Round]:
+    """Run the battery; every ``sessions``-th kill is of the session in the server."""
+    with tempfile.TemporaryDirectory(prefix="turnkeep-kill-") as directory:
+        battery = Battery(url, Path(directory), tool, random.Random(seed))  # noqa: S311
+        battery.clear()
+        battery.prepare()
+        found = []
+        for number in range(1, rounds + 1):
+            kind: Kind = "session" if number % sessions == 0 else "command"
+            found.append(battery.round(kind))
+            if show and sys.stderr.isatty():
+                print(f"\r{number} of {rounds}", end="", file=sys.stderr, flush=True)
+        battery.clear()
+    return found
+
+
+def table(rounds: list[Round]) -> str:
+    """Lay the rounds out: a line for each kind of kill and place."""
+    counts = Counter((each.kind, each.hit) for each in rounds)
+    bad = Counter((each.kind, each.hit) for each in rounds if each.faults)
+    lines = [f"{'killed':10}{'where':12}{'rounds':>8}{'wrong':>8}"]
+    for (kind, hit), number in sorted(counts.items()):
+        lines.append(f"{kind:10}{hit:12}{number:8}{bad[kind, hit]:8}")
+    lines.append(f"{'all':22}{len(rounds):8}{sum(bad.values()):8}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run the battery from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--tool", choices=["turnkeep", "sqitch"], default="turnkeep")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--url", help="a database that may be emptied")
+    options = parser.parse_args()
+
+    def battery(url: str) -> list[Round]:
+        return run(
+            url, options.rounds, tool=options.tool, seed=options.seed, show=True
+        )
+
+    if options.url:
+        found = battery(options.url)
+    else:
+        from turnkeep.embedded.throwaway import throwaway  # noqa: PLC0415
+
+        with throwaway() as cluster:
+            found = battery(cluster.url("postgres"))
+    print(table(found))
+    for number, each in enumerate(found, start=1):
+        for fault in each.faults:
+            print(f"round {number}: {fault}")
+    inside = sum(each.hit == "inside" for each in found)
+    print(f"{inside} of {len(found)} kills were inside a change")
+    if any(each.faults for each in found):
+        return 1
+    return 0 if inside * 2 >= len(found) else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

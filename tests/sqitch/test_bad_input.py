@@ -1,0 +1,180 @@
+"""Bad input: what, where and what to do; exit code 2; nothing half done."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Workspace
+
+
+@pytest.fixture
+def project(workspace: Workspace) -> Workspace:
+    """Give a project of two changes."""
+    workspace.plan("a", "b")
+    workspace.table("a")
+    workspace.table("b")
+    return workspace
+
+
+def untouched(workspace: Workspace) -> bool:
+    return workspace.rows(
+        "select to_regnamespace('sqitch'), to_regclass('a'), to_regclass('b')"
+    ) == [(None, None, None)]
+
+
+@pytest.mark.parametrize("verb", [("deploy",), ("revert", "-y"), ("verify",),
+                                  ("status",), ("log",)])  # fmt: skip
+def test_a_server_that_cannot_be_reached(
+    project: Workspace, verb: tuple[str, ...]
+) -> None:
+    result = project.turnkeep(*verb, "postgresql://u:secret@127.0.0.1:1/x")
+    assert result.code == 2
+    assert '"127.0.0.1", port 1 failed: Connection refused' in result.stderr
+    assert "hint: is the server running" in result.stderr
+    assert "secret" not in result.stderr + result.stdout
+
+
+def test_a_wrong_password(project: Workspace, password_protected: str) -> None:
+    result = project.turnkeep("deploy", password_protected)
+    assert result.code == 2
+    assert "password authentication failed" in result.stderr
+    assert "password" in result.stderr.partition("hint:")[2]
+    assert "wrong-secret" not in result.stderr + result.stdout
+
+
+def test_a_plan_with_an_error(project: Workspace) -> None:
+    project.plan("a", "b", "c [nosuch")
+    result = project.run("turnkeep", "deploy")
+    assert result.code == 2
+    assert "Syntax error in sqitch.plan at line 6: Invalid name" in result.stderr
+    assert untouched(project)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("begin;\nselect 1;\n\\gexec\ncommit;\n", r"deploy/b.sql:3: \gexec is not"),
+        (b"select '\xe9';\n", "deploy/b.sql:1: byte 0xe9 is not UTF-8"),
+        ("begin;\nvacuum;\ncommit;\n", "deploy/b.sql:2: VACUUM cannot run inside"),
+        ("begin;\nselect 1;\n", "deploy/b.sql:1: BEGIN without COMMIT"),
+        (None, "deploy/b.sql: the script does not exist"),
+    ],
+)
+def test_a_script_that_cannot_be_used(
+    project: Workspace, text: str | bytes | None, message: str
+) -> None:
+    if text is None:
+        (project.directory / "deploy/b.sql").unlink()
+    else:
+        project.write("deploy/b.sql", text)
+    result = project.run("turnkeep", "deploy")
+    assert result.code == 2
+    assert message in result.stderr
+    assert untouched(project)
+
+
+def test_a_missing_revert_script_stops_revert_before_it_begins(
+    project: Workspace,
+) -> None:
+    assert project.run("turnkeep", "deploy").code == 0
+    (project.directory / "revert/a.sql").unlink()
+    result = project.run("turnkeep", "revert", "-y")
+    assert result.code == 2
+    assert "revert/a.sql: the script does not exist" in result.stderr
+    assert project.rows("select count(*) from sqitch.changes") == [(2,)]
+
+
+def test_a_script_with_an_sql_error(project: Workspace) -> None:
+    project.write("deploy/b.sql", "begin;\ncreate table b (\n  id nosuch\n);\ncommit;\n")
+    result = project.run("turnkeep", "deploy")
+    assert result.code == 2
+    assert 'deploy/b.sql:3: ERROR:  type "nosuch" does not exist' in result.stderr
+    assert project.rows("select to_regclass('a'), to_regclass('b')") == [(None, None)]
+    assert project.rows("select count(*) from sqitch.changes") == [(0,)]
+
+
+def test_a_foreign_table_called_messages(project: Workspace) -> None:
+    project.rows("create extension file_fdw")
+    project.rows("create server s foreign data wrapper file_fdw")
+    project.rows("create foreign table messages (a text) server s"
+                 " options (filename '/dev/null')")  # fmt: skip
+    project.write("deploy/b.sql", "begin;\n\ncreate table messages ();\ncommit;\n")
+    result = project.run("turnkeep", "deploy")
+    assert result.code == 2
+    assert 'deploy/b.sql:3: ERROR:  relation "messages" already exists' in result.stderr
+    assert project.rows("select relkind from pg_class where relname = 'messages'") == [
+        ("f",)
+    ]
+
+
+def test_a_connection_that_is_cut_in_the_middle(project: Workspace) -> None:
+    project.write(
+        "deploy/b.sql",
+        "begin;\ncreate table b ();\n"
+        "select pg_terminate_backend(pg_backend_pid());\ncommit;\n",
+    )
+    result = project.run("turnkeep", "deploy")
+    assert result.code == 2
+    assert "deploy/b.sql:3: the connection was lost" in result.stderr
+    assert "deploy again" in result.stderr
+    assert project.rows("select change from sqitch.changes") == [("a",)]
+    assert project.rows("select to_regclass('b')") == [(None,)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("deploy", "nosuch"), 'Unknown argument "nosuch"'),
+        (("deploy", "--to", "nosuch"), 'Unknown change: "nosuch"'),
+        (("deploy", "--set", "x"), '"x" is not NAME=VALUE'),
+        (("deploy", "a", "b"), "Too many changes"),
+        (("status", "--date", "stardate"), 'Unknown date format "stardate"'),
+        (("log", "--format", "nosuch"), 'Unknown log format "nosuch"'),
+        (("log", "--format", "format:%Z"), 'Unknown format code "Z"'),
+        (("plan", "--format", "format:%{no}_"), 'Unknown label "no"'),
+    ],
+)
+def test_an_argument_that_means_nothing(
+    project: Workspace, arguments: tuple[str, ...], message: str
+) -> None:
+    assert project.run("turnkeep", "deploy").code == 0
+    result = project.run("turnkeep", *arguments)
+    assert result.code == 2
+    assert message in result.stderr
+
+
+def test_a_plan_that_is_not_there(project: Workspace) -> None:
+    (project.directory / "sqitch.plan").unlink()
+    result = project.run("turnkeep", "deploy")
+    assert result.code == 2
+    assert "Plan file sqitch.plan does not exist" in result.stderr
+    assert "--plan-file" in result.stderr
+
+
+def test_the_command_says_first_which_plan_and_which_database(
+    project: Workspace, uri: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "turnkeep", "deploy", uri],
+        check=True,
+        capture_output=True,
+        cwd=project.directory,
+        env=os.environ | {"SQITCH_USER_CONFIG": "/nonexistent"},
+        text=True,
+    )
+    first = done.stdout.partition("\n")[0]
+    assert first.startswith("Plan sqitch.plan (project p), database ")
+    assert f"dbname={project.name}" in first
+    assert first.endswith("(from argument)")
+
+
+def test_a_variable_names_the_database(project: Workspace) -> None:
+    result = project.turnkeep("status", TURNKEEP_DATABASE_URL=project.url)
+    assert f"dbname={project.name}" in result.stdout
+    assert "(from TURNKEEP_DATABASE_URL)" in result.stdout

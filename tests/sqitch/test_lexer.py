@@ -1,0 +1,152 @@
+"""Scripts are split and interpolated as psql does."""
+
+from __future__ import annotations
+
+import pytest
+
+from turnkeep.sqitch import lexer
+from turnkeep.sqitch.errors import ScriptError
+
+VARIABLES = {"t": "my table", "n": "42", "q": "it's", "b": "a\\b", "two": "1; select 2"}
+
+
+def split(text: str) -> list[str]:
+    return [each.sql for each in lexer.split(text, "x.sql", VARIABLES)]
+
+
+@pytest.mark.parametrize(
+    ("text", "statements"),
+    [
+        ("select 1; select 2;", ["select 1", "select 2"]),
+        ("select 1", ["select 1"]),
+        (";;select 1;;", ["select 1"]),
+        ("-- a; b\nselect 1; -- c", ["select 1"]),
+        ("/* a; /* b; */ c; */ select 1;", ["select 1"]),
+        ("select ';', 'it''s;';", ["select ';', 'it''s;'"]),
+        (r"select E'\';'; select 2;", [r"select E'\';'", "select 2"]),
+        (r"select '\'; select 2;", [r"select '\'", "select 2"]),
+        ("select 'a'\n  ';b';", ["select 'a'\n  ';b'"]),
+        ("select E'a'\n'\\';b';", ["select E'a'\n'\\';b'"]),
+        ('select 1 as ";""a";', ['select 1 as ";""a"']),
+        ('select U&"d\\0061;t";', ['select U&"d\\0061;t"']),
+        ("select $$;$$, $a$ $$ ; $a$;", ["select $$;$$, $a$ $$ ; $a$"]),
+        ("select a$b$c; select d$b$;", ["select a$b$c", "select d$b$"]),
+        ("select $1; select 2;", ["select $1", "select 2"]),
+        (
+            "create rule r as on insert to t do also (select 1; select 2);",
+            ["create rule r as on insert to t do also (select 1; select 2)"],
+        ),
+        (
+            "create function f() returns int begin atomic select 1;"
+            " select case when true then 2 end; end; select 3;",
+            [
+                "create function f() returns int begin atomic select 1;"
+                " select case when true then 2 end; end",
+                "select 3",
+            ],
+        ),
+        ("begin; select 1; end; select 2;", ["begin", "select 1", "end", "select 2"]),
+        (r"select 1 \; select 2;", ["select 1 ; select 2"]),
+    ],
+)
+def test_a_script_is_split_at_the_right_semicolons(
+    text: str, statements: list[str]
+) -> None:
+    assert split(text) == statements
+
+
+@pytest.mark.parametrize(
+    ("text", "sql"),
+    [
+        ("select :n;", "select 42"),
+        ("select :'q';", "select 'it''s'"),
+        ("select :'b';", "select  E'a\\\\b'"),
+        ('table :"t";', 'table "my table"'),
+        ("select :{?n}, :{?nosuch};", "select TRUE, FALSE"),
+        ("select :nosuch, :'nosuch';", "select :nosuch, :'nosuch'"),
+        ("select '1'::n, a[1:n];", "select '1'::n, a[142]"),
+        ("select ':n', \":n\", $$:n$$, $x$:'q'$x$;", "select ':n', \":n\", $$:n$$, $x$:'q'$x$"),
+        ("select 1 /* :n */, 2;", "select 1 /* :n */, 2"),
+        ("select f(a := 1);", "select f(a := 1)"),
+        ("select '{\"a\":n}';", "select '{\"a\":n}'"),
+    ],
+)
+def test_variables_are_replaced_where_psql_replaces_them(text: str, sql: str) -> None:
+    assert split(text) == [sql]
+
+
+def test_a_value_may_contain_a_semicolon() -> None:
+    assert split("select :two;") == ["select 1", "select 2"]
+
+
+def test_a_variable_that_contains_itself_is_not_expanded_for_ever() -> None:
+    (statement,) = lexer.split("select :a;", "x.sql", {"a": "1, :a"})
+    assert statement.sql == "select 1, :a"
+
+
+@pytest.mark.parametrize(
+    ("command", "value"),
+    [
+        (r"\set v 7", "7"),
+        (r"\set v a b", "ab"),
+        (r"\set v 'a b'", "a b"),
+        (r"\set v 'it''s'", "it's"),
+        (r"\set v 'a\tb\x41\101'", "a\tbAA"),
+        (r"\set v :n", "42"),
+        (r"\set v x:n", "x42"),
+        (r"\set v :'q'", "'it''s'"),
+        (r'\set v "a b"', '"a b"'),
+        (r"\set v", ""),
+        (r"\set v 1 -- not a comment", "1--notacomment"),
+    ],
+)
+def test_set_reads_its_arguments_as_psql_does(command: str, value: str) -> None:
+    (statement,) = lexer.split(f"{command}\nselect :'v';", "x.sql", VARIABLES)
+    assert statement.sql == f"select {lexer.quote_literal(value)}"
+
+
+def test_set_does_not_reach_the_variables_of_the_caller() -> None:
+    lexer.split("\\set n 1\nselect :n;", "x.sql", VARIABLES)
+    assert VARIABLES["n"] == "42"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("select 1;\n\\gexec", r"x.sql:2: \gexec is not supported"),
+        ("\\i other.sql\n", r"x.sql:1: \i is not supported"),
+        ("select 1 \\g\n", r"x.sql:1: \g is not supported"),
+        ("\n\\set v `date`\n", "x.sql:2: \\set with a shell command is not supported"),
+        ("\\set ON_ERROR_STOP off\n", r"x.sql:1: \set ON_ERROR_STOP off is not"),
+        ("\\set ON_ERROR_ROLLBACK on\n", r"x.sql:1: \set ON_ERROR_ROLLBACK on is"),
+        ("\\set 1-a 2\n", 'x.sql:1: invalid variable name: "1-a"'),
+        ("copy t from stdin;\n1\n\\.\n", "x.sql:1: copy with stdin is not supported"),
+        ("select 1;\nselect 'a;\n", "x.sql:2: a string is not closed"),
+        ("select 1;\n/* a", "x.sql:2: a comment is not closed"),
+        ("\n\nselect $a$;", "x.sql:3: $a$ is not closed"),
+        ('select "a;', "x.sql:1: a quoted name is not closed"),
+    ],
+)
+def test_what_only_psql_could_do_is_refused_with_its_line(
+    text: str, message: str
+) -> None:
+    with pytest.raises(ScriptError) as caught:
+        split(text)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_switch_may_be_set_to_what_it_is() -> None:
+    assert split("\\set ON_ERROR_STOP 1\n\\set ON_ERROR_STOP on\nselect 1;") == ["select 1"]
+
+
+def test_statements_know_their_lines() -> None:
+    text = "-- one\n\nselect\n  1;\n\\set v 'a'\nselect 2,\n  :'v',\n  3;"
+    first, second = lexer.split(text, "x.sql", {})
+    assert (first.line, second.line) == (3, 6)
+    assert second.sql == "select 2,\n  'a',\n  3"
+    assert second.line_at(second.sql.index("3") + 1) == 8
+
+
+def test_a_value_with_line_breaks_does_not_move_the_lines_behind_it() -> None:
+    (statement,) = lexer.split("select :'v',\n  nosuch;", "x.sql", {"v": "a\nb\nc"})
+    assert statement.line_at(statement.sql.index("nosuch") + 1) == 2

@@ -1,0 +1,132 @@
+"""How a script has to be run is known before it is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from turnkeep.sqitch import script
+from turnkeep.sqitch.errors import ScriptError
+
+
+def load(
+    directory: Path, text: str | bytes, kind: script.Kind = "deploy"
+) -> script.Script:
+    path = directory / "x.sql"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return script.load(path, kind, {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "begin; create table a (); commit;",
+        "BEGIN WORK; SELECT 1; END TRANSACTION;",
+        "start transaction; select 1; commit;",
+        "begin; select 1; rollback;",
+        "create table a (); create index on a (b);",
+        "set client_min_messages = warning; begin; select 1; commit; select 2;",
+        "begin; savepoint a; select 1; rollback to a; release a; commit;",
+        "begin; call p(); commit;",
+        "begin; do $$ begin commit; end $$; commit;",
+        "do $$ begin create temp table a () on commit drop; end $$;",
+        "create function f() returns void language plpgsql as $$ begin commit; end $$;",
+        "alter database d set search_path = a;",
+        "reindex table a;",
+        "cluster a using a_pkey;",
+        "discard all;",
+        "",
+    ],
+)
+def test_a_script_that_can_be_one_transaction_is(tmp_path: Path, text: str) -> None:
+    assert load(tmp_path, text).separate is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("select 1;\ncreate index concurrently a on b (c);", "2: CREATE INDEX CONCURR"),
+        ("create unique index concurrently a on b (c);", "1: CREATE INDEX CONCURRENTLY"),
+        ("drop index concurrently a;", "1: DROP INDEX CONCURRENTLY"),
+        ("vacuum analyze a;", "1: VACUUM"),
+        ("create database a;", "1: CREATE DATABASE"),
+        ("drop tablespace a;", "1: DROP TABLESPACE"),
+        ("alter system set a = 1;", "1: ALTER SYSTEM"),
+        ("alter database a set tablespace b;", "1: ALTER DATABASE"),
+        ("alter table a detach partition b concurrently;", "1: ALTER TABLE"),
+        ("reindex (verbose, concurrently) table a;", "1: REINDEX"),
+        ("reindex database a;", "1: REINDEX"),
+        ("cluster;", "1: CLUSTER"),
+        ("create subscription a connection 'b' publication c;", "1: CREATE SUBSCR"),
+        ("commit prepared 'a';", "1: COMMIT PREPARED"),
+        ("begin; select 1; prepare transaction 'a';", "1: prepare transaction"),
+        ("begin; select 1; commit;\nbegin; select 2; commit;", "2: a second transaction"),
+        ("begin; select 1; commit and chain; select 2; commit;", "1: commit and chain"),
+        ("call p();", "1: CALL may commit"),
+        ("do $$ begin perform 1; commit; end $$;", "1: DO may commit"),
+    ],
+)
+def test_a_script_that_cannot_says_why(tmp_path: Path, text: str, reason: str) -> None:
+    separate = load(tmp_path, text).separate
+    assert separate is not None
+    assert separate.startswith(f"{tmp_path}/x.sql:{reason}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("begin;\nvacuum;\ncommit;", "x.sql:2: VACUUM cannot run inside a transaction"),
+        ("select 1;\nbegin;\nselect 2;", "x.sql:2: BEGIN without COMMIT"),
+        (b"select 1;\nselect '\xe9';", "x.sql:2: byte 0xe9 is not UTF-8"),
+        (b"\xef\xbb\xbfselect 1;\n\xff", "x.sql:2: byte 0xff is not UTF-8"),
+        (b"select 1;\n\n\0", "x.sql:3: a NUL byte"),
+    ],
+)
+def test_a_script_that_cannot_work_is_refused(
+    tmp_path: Path, text: str | bytes, message: str
+) -> None:
+    with pytest.raises(ScriptError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path}/{message}")
+
+
+def test_a_script_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ScriptError, match="a/b.sql: the script does not exist"):
+        script.load(tmp_path / "a/b.sql", "deploy", {})
+
+
+def test_a_verify_script_may_leave_the_end_to_psql(tmp_path: Path) -> None:
+    assert load(tmp_path, "begin; select 1;", "verify").separate is None
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_statement(tmp_path: Path) -> None:
+    loaded = load(tmp_path, "\ufeffselect 1;")
+    assert [each.sql for each in loaded.statements] == ["select 1"]
+
+
+def test_the_hash_is_of_the_bytes(tmp_path: Path) -> None:
+    assert load(tmp_path, "").hash == "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+    assert load(tmp_path, "a;\r\n").hash != load(tmp_path, "a;\n").hash
+
+
+@pytest.mark.parametrize(
+    ("text", "adds"),
+    [
+        ("alter type s.mood add value 'fine';", True),
+        ("alter type mood add value if not exists 'fine';", True),
+        ("alter type mood add attribute a int;", False),
+    ],
+)
+def test_a_new_enum_value_is_noticed(tmp_path: Path, text: str, *, adds: bool) -> None:
+    assert load(tmp_path, text).adds_enum_value is adds
+
+
+def test_a_reworked_change_has_its_scripts_under_the_first_tag_with_one(
+    tmp_path: Path,
+) -> None:
+    assert script.path_segments("a/b", (), "sql", tmp_path) == "a/b.sql"
+    assert script.path_segments("a/b", ("v2", "v1"), "sql", tmp_path) == "a/b@v2.sql"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/b@v1.sql").touch()
+    assert script.path_segments("a/b", ("v2", "v1"), "sql", tmp_path) == "a/b@v1.sql"
