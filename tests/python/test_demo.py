@@ -136,23 +136,24 @@ SABOTAGE = {
     "duplicates": "insert into public.messages (conversation_id, owner_id, seq,"
     " created_at, role, content, metadata) select conversation_id, owner_id, 1000,"
     " created_at, role, content, metadata from public.messages limit 1",
-    "messages_unannounced": "insert into public.messages (conversation_id, owner_id,"
-    " seq, created_at, role, content) select id, owner_id, 1000, now(), 'user', ''"
+    "messages_nobody_was_told_of": "insert into public.messages"
+    " (conversation_id, owner_id, seq, created_at, role, content)"
+    " select id, owner_id, 1000, now(), 'user', ''"
     " from public.conversations limit 1",
-    "conversations_wrong": "alter table public.conversations drop constraint"
+    "conversations_doubled": "alter table public.conversations drop constraint"
     " conversations_owner_id_continuation_id_key; insert into public.conversations"
     " (owner_id, continuation_id) select owner_id, continuation_id"
     " from public.conversations limit 1",
     "sequences_with_gaps": "update public.conversations set next_seq = next_seq + 1",
     "links_lost": "delete from public.conversation_files",
-    "links_back_from_the_dead": "insert into public.conversation_files"
+    "links_not_removed": "insert into public.conversation_files"
     " (conversation_id, file_id, owner_id)"
     " select distinct t.conversation_id, t.file_id, '{nil}'::uuid"
     " from pg_temp.told_link as t where not t.is_link on conflict do nothing",
-    "marks_wrong": "update public.files set unlinked_since = now()",
+    "orphan_marks_wrong": "update public.files set unlinked_since = now()",
     "orphans_left": "insert into public.files (owner_id, bucket_id, storage_path,"
     " original_name) values ('{nil}', 'b', 'orphan', 'o')",
-    "objects_forgotten": "delete from turnkeep.storage_deletions",
+    "stored_objects_forgotten": "delete from turnkeep.storage_deletions",
 }
 NIL = "00000000-0000-0000-0000-000000000000"
 OTHER_WAYS = [
@@ -161,17 +162,17 @@ OTHER_WAYS = [
     ("turns_lost", "update public.messages set seq = seq + 1000"),
     ("turns_lost", "update public.messages set request_id = null"),
     ("turns_lost", "update pg_temp.told_message set next_seq = next_seq + 1"),
-    ("conversations_wrong", "delete from public.conversations"),
-    ("conversations_wrong", "update public.conversations set id = gen_random_uuid()"),
+    ("conversations_doubled", "delete from public.conversations"),
+    ("conversations_doubled", "update public.conversations set id = gen_random_uuid()"),
     ("sequences_with_gaps", "update public.messages set seq = seq + 1000"),
     ("sequences_with_gaps", "delete from public.messages"),
     (
         "sequences_with_gaps",
         "update public.messages set seq = 1001 where seq = 2",
     ),
-    ("marks_wrong", "delete from public.conversation_files"),
+    ("orphan_marks_wrong", "delete from public.conversation_files"),
     ("orphans_left", "delete from public.conversation_files"),
-    ("objects_forgotten", "delete from public.files"),
+    ("stored_objects_forgotten", "delete from public.files"),
 ]
 
 
@@ -225,7 +226,7 @@ def test_what_two_did_at_once_may_have_come_out_either_way(
     ):
         tell(connection, told)
         assert broken(connection, "links_lost") == lost, told
-        assert broken(connection, "links_back_from_the_dead") == 0
+        assert broken(connection, "links_not_removed") == 0
     connection.execute(
         "insert into public.conversation_files (conversation_id, file_id, owner_id)"
         " values (%s, %s, %s)",
@@ -240,7 +241,7 @@ def test_what_two_did_at_once_may_have_come_out_either_way(
         ([link(1, 2)], 0),
     ):
         tell(connection, told)
-        assert broken(connection, "links_back_from_the_dead") == back, told
+        assert broken(connection, "links_not_removed") == back, told
         assert broken(connection, "links_lost") == 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--turns",
     type=click.IntRange(min=1),
-    default=6000,
+    default=5000,
     show_default=True,
     help="How many turns to write.",
 )
@@ -82,6 +83,8 @@ def demo_command(  # noqa: PLR0913  one for each option
 
     database = choose(url)
     click.echo(f"server: {database}", err=True)
+    # As on Ctrl-C: the workers end, and the demo's database goes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     plan = Plan(turns=turns, workers=workers, seed=seed, seconds=seconds, keep=keep)
     with progress("turns", turns) as advance:
         result = run(

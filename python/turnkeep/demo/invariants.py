@@ -174,14 +174,14 @@ and not exists (
 INVARIANTS = {
     "turns_lost": TURNS_LOST,
     "duplicates": DUPLICATES,
-    "messages_unannounced": UNANNOUNCED,
-    "conversations_wrong": CONVERSATIONS,
+    "messages_nobody_was_told_of": UNANNOUNCED,
+    "conversations_doubled": CONVERSATIONS,
     "sequences_with_gaps": GAPS,
     "links_lost": LINKS_LOST,
-    "links_back_from_the_dead": LINKS_BACK,
-    "marks_wrong": MARKS,
+    "links_not_removed": LINKS_BACK,
+    "orphan_marks_wrong": MARKS,
     "orphans_left": ORPHANS,
-    "objects_forgotten": OBJECTS_FORGOTTEN,
+    "stored_objects_forgotten": OBJECTS_FORGOTTEN,
 }
 """Name to the query that counts what breaks it."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -227,12 +229,20 @@ def clean(told: Queue[Told], conninfo: str, seed: int, is_over: Event) -> None:
 
 @contextmanager
 def telling(told: Queue[Told]) -> Iterator[None]:
-    """Tell the parent of a failure, and leave Ctrl-C to it."""
+    """Tell the parent of a failure, leave Ctrl-C to it, and end when it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         yield
     except TurnkeepError as error:
         told.put(error)
+
+
+def end_with_parent() -> None:
+    """End this process when its parent ends, however that comes about."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def judge(conninfo: str, account: Account) -> tuple[dict[str, int], int]:
@@ -243,7 +253,7 @@ def judge(conninfo: str, account: Account) -> tuple[dict[str, int], int]:
     """
     with psycopg.connect(conninfo, autocommit=True) as connection:
         load(connection, account)
-        marks_before = broken(connection, "marks_wrong")
+        marks_before = broken(connection, "orphan_marks_wrong")
         with Client(conninfo) as client:
             while client(cleanup_orphaned_files(timedelta(0))).more:
                 pass
@@ -251,6 +261,6 @@ def judge(conninfo: str, account: Account) -> tuple[dict[str, int], int]:
         links = connection.execute(
             "select count(*) from public.conversation_files"
         ).fetchone()
-    found["marks_wrong"] += marks_before
+    found["orphan_marks_wrong"] += marks_before
     found["replies_contradicted"] = account.contradictions
     return found, int(links[0]) if links else 0

@@ -95,7 +95,8 @@ def read_lines(file: io.BufferedReader) -> Iterator[tuple[int, Any]]:
                 ),
             )
         except (ValueError, RecursionError) as error:
-            yield number, Unreadable(f"the line is no JSON document: {error}", FORM)
+            what = f"the line is no JSON document: {fault(error)}"
+            yield number, Unreadable(what, FORM)
 
 
 def read_array(file: io.BufferedReader) -> Iterator[tuple[int, Any]]:
@@ -123,10 +124,15 @@ def decode_array(source: io.TextIOWrapper) -> Iterator[tuple[int, Any]]:
         yield (
             text.line,
             Unreadable(
-                f"the file cannot be read from here on: {error}",
+                f"the file cannot be read from here on: {fault(error)}",
                 "it is damaged or cut off; what comes before is imported",
             ),
         )
+
+
+def fault(error: Exception) -> str:
+    """Say what is wrong without the place, which is one in a piece of the file."""
+    return error.msg if isinstance(error, json.JSONDecodeError) else str(error)
 
 
 class Text:
