@@ -67,6 +67,7 @@ select set_eq(
         ('turnkeep.current_owner', 'authenticated service_role turnkeep_api'),
         ('turnkeep.resolve_owner', 'authenticated service_role turnkeep_api'),
         ('turnkeep.append_turn', 'authenticated service_role turnkeep_api'),
+        ('turnkeep.note_uploads', 'authenticated service_role'),
         ('turnkeep.register_files', 'authenticated service_role turnkeep_api'),
         ('turnkeep.link_files_to_conversation', 'authenticated service_role turnkeep_api'),
         (

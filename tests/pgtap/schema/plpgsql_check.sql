@@ -11,6 +11,12 @@ begin
         create schema lint;
         create extension plpgsql_check schema lint;
     end if;
+
+    -- What Supabase brings, for the look into what is executed from a text.
+    if to_regclass('storage.objects') is null then
+        create schema storage;
+        create table storage.objects (bucket_id text, name text);
+    end if;
 end
 $do$;
 
