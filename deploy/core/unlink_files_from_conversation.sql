@@ -45,21 +45,27 @@ begin
     select coalesce(array_agg(r.file_id order by r.file_id), '{}') into v_unlinked_ids
     from removed as r;
 
-    -- A new statement, so that it sees what others have committed while we waited.
-    with orphaned as (
+    -- A new statement, so that it sees what others have committed while we waited. It
+    -- writes each file that has lost a link, orphan or not: an unlink whose snapshot is
+    -- older (repeatable read) then fails at its lock instead of counting that link.
+    with written as (
         update public.files as f
-        set unlinked_since = now()
+        set unlinked_since = case
+            when not exists (
+                select from public.conversation_files as l
+                where l.owner_id = v_owner_id
+                  and l.file_id = f.id
+            ) then now()
+        end
         where f.owner_id = v_owner_id
           and f.id = any (v_unlinked_ids)
-          and not exists (
-              select from public.conversation_files as l
-              where l.owner_id = v_owner_id
-                and l.file_id = f.id
-          )
-        returning f.id
+        returning f.id, f.unlinked_since
     )
-    select coalesce(array_agg(o.id order by o.id), '{}') into v_orphaned_ids
-    from orphaned as o;
+    select coalesce(
+        array_agg(w.id order by w.id) filter (where w.unlinked_since is not null), '{}'
+    )
+    into v_orphaned_ids
+    from written as w;
 
     if v_unlinked_ids <> '{}' then
         update public.conversations as c
