@@ -154,12 +154,12 @@ select is_empty(
 
 select set_eq(
     $$
-    select o.proname::text, m.found[1] as relation, m.found[2] as name
+    select o.proname::text, min(m.found[1]) as relation, m.found[2] as name
     from ours as o
     cross join regexp_matches(
         o.prosrc, '\m(?:from|join|update) public\.(\w+) as (\w+)', 'g'
     ) as m (found)
-    group by o.oid, o.proname, o.prosrc, m.found
+    group by o.oid, o.proname, o.prosrc, m.found[2]
     having count(*) > regexp_count(
         o.prosrc, format('\m%s\.owner_id = ', m.found[2])
     )
