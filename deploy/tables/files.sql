@@ -39,6 +39,10 @@ create table public.files (
     constraint files_metadata_is_an_object check (jsonb_typeof(metadata) = 'object')
 );
 
+-- For what is read by owner; the id beside it makes it no worse than the primary key
+-- for a planner that looks for some ids of an owner.
+create index files_owner_id_id_idx on public.files (owner_id, id);
+
 create index files_unlinked_since_idx on public.files (unlinked_since)
 where unlinked_since is not null;
 
@@ -78,7 +82,7 @@ using (true);
 
 revoke all on table public.files from public, anon, authenticated, service_role;
 grant select on table public.files to authenticated;
-grant select, insert, update on table public.files to turnkeep_api;
+grant select, insert, update, delete on table public.files to turnkeep_api;
 -- cleanup_orphaned_files runs with the service's own rights.
 grant select, update, delete on table public.files to service_role;
 
