@@ -303,9 +303,7 @@ def main() -> int:
     options = parser.parse_args()
 
     def battery(url: str) -> list[Round]:
-        return run(
-            url, options.rounds, tool=options.tool, seed=options.seed, show=True
-        )
+        return run(url, options.rounds, tool=options.tool, seed=options.seed, show=True)
 
     if options.url:
         found = battery(options.url)

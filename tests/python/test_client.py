@@ -312,9 +312,19 @@ def test_a_link_that_existed_is_a_debug_line(
 
 
 def test_one_process_has_one_client_and_one_pool_for_a_database(
-    database: str, connection: psycopg.Connection[Any]
+    database: str,
+    connection: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     barrier = threading.Barrier(32)
+    probes: list[str] = []
+    connect = psycopg.connect
+
+    def probe(conninfo: str, **options: Any) -> psycopg.Connection[Any]:
+        probes.append(conninfo)
+        return connect(conninfo, **options)
+
+    monkeypatch.setattr(psycopg, "connect", probe)
 
     def talk(number: int) -> Client:
         barrier.wait()
@@ -326,6 +336,7 @@ def test_one_process_has_one_client_and_one_pool_for_a_database(
         clients = set(threads.map(talk, range(32)))
     try:
         assert len(clients) == 1
+        assert probes == [database]
         assert Client.shared(make_conninfo(database)) in clients
         assert Client.shared(make_conninfo(database, user="x")) not in clients
         count = connection.execute(

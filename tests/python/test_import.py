@@ -341,6 +341,7 @@ def test_an_array_is_read_whatever_the_chunks(
     monkeypatch.setattr(reading_module, "CHUNK_CHARACTERS", chunk)
     items = [export(title=f"Käse {number} \U0001f600") for number in range(3)]
     path = write_export(tmp_path / "c.json", *items, {"messages": TALK}, indent=indent)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     titles = [item.title for item in read(path) if isinstance(item, Conversation)]
     assert titles == [*(item["title"] for item in items), None]
 
@@ -469,10 +470,21 @@ def test_what_a_conversation_has_grown_by_is_added(
 ) -> None:
     names = {"u": "user", "a": "assistant", "t": "tool"}
     talk = [said(names[c], f"{number} {c}") for number, c in enumerate("uatauauua")]
-    for length in [1, 2, 2, 3, 5, 5, 9, 9]:
+    # Messages in the file; turns stored by this import, and by those before.
+    for length, new, old in [
+        (1, 1, 0),
+        (2, 1, 1),
+        (2, 0, 1),
+        (3, 1, 1),
+        (5, 2, 1),
+        (5, 0, 2),
+        (9, 2, 2),
+        (9, 0, 3),
+    ]:
         path = lines(tmp_path / "a.jsonl", {"id": "a", "messages": talk[:length]})
         report = imported(client, path)
         assert report.findings == []
+        assert (report.turns, report.replayed) == (new, old)
         stored = thread(client, "import:a").messages
         assert [m.content for m in stored] == [m["content"] for m in talk[:length]]
 

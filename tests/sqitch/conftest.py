@@ -169,9 +169,7 @@ class Workspace:
 
 def comparable(registry: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Sort what has no order of its own in a dump of the registry."""
-    found = {
-        table: [dict(row) for row in rows] for table, rows in registry.items()
-    }
+    found = {table: [dict(row) for row in rows] for table, rows in registry.items()}
     for row in found.get("events", []):
         for array in ("requires", "conflicts", "tags"):
             row[array] = sorted(row[array])

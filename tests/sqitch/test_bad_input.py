@@ -61,7 +61,7 @@ def test_a_plan_with_an_error(project: Workspace) -> None:
     [
         ("begin;\nselect 1;\n\\gexec\ncommit;\n", r"deploy/b.sql:3: \gexec is not"),
         (b"select '\xe9';\n", "deploy/b.sql:1: byte 0xe9 is not UTF-8"),
-        ("begin;\nvacuum;\ncommit;\n", "deploy/b.sql:2: VACUUM cannot run inside"),
+        ("begin;\nvacuum;\ncommit;\n", "deploy/b.sql:2: vacuum cannot run inside"),
         ("begin;\nselect 1;\n", "deploy/b.sql:1: BEGIN without COMMIT"),
         (None, "deploy/b.sql: the script does not exist"),
     ],
@@ -91,7 +91,9 @@ def test_a_missing_revert_script_stops_revert_before_it_begins(
 
 
 def test_a_script_with_an_sql_error(project: Workspace) -> None:
-    project.write("deploy/b.sql", "begin;\ncreate table b (\n  id nosuch\n);\ncommit;\n")
+    project.write(
+        "deploy/b.sql", "begin;\ncreate table b (\n  id nosuch\n);\ncommit;\n"
+    )
     result = project.run("turnkeep", "deploy")
     assert result.code == 2
     assert 'deploy/b.sql:3: ERROR:  type "nosuch" does not exist' in result.stderr
@@ -122,7 +124,7 @@ def test_a_connection_that_is_cut_in_the_middle(project: Workspace) -> None:
     result = project.run("turnkeep", "deploy")
     assert result.code == 2
     assert "deploy/b.sql:3: the connection was lost" in result.stderr
-    assert "deploy again" in result.stderr
+    assert "run the command again" in result.stderr
     assert project.rows("select change from sqitch.changes") == [("a",)]
     assert project.rows("select to_regclass('b')") == [(None,)]
 

@@ -65,7 +65,10 @@ def test_a_script_is_split_at_the_right_semicolons(
         ("select :{?n}, :{?nosuch};", "select TRUE, FALSE"),
         ("select :nosuch, :'nosuch';", "select :nosuch, :'nosuch'"),
         ("select '1'::n, a[1:n];", "select '1'::n, a[142]"),
-        ("select ':n', \":n\", $$:n$$, $x$:'q'$x$;", "select ':n', \":n\", $$:n$$, $x$:'q'$x$"),
+        (
+            "select ':n', \":n\", $$:n$$, $x$:'q'$x$;",
+            "select ':n', \":n\", $$:n$$, $x$:'q'$x$",
+        ),
         ("select 1 /* :n */, 2;", "select 1 /* :n */, 2"),
         ("select f(a := 1);", "select f(a := 1)"),
         ("select '{\"a\":n}';", "select '{\"a\":n}'"),
@@ -136,7 +139,9 @@ def test_what_only_psql_could_do_is_refused_with_its_line(
 
 
 def test_a_switch_may_be_set_to_what_it_is() -> None:
-    assert split("\\set ON_ERROR_STOP 1\n\\set ON_ERROR_STOP on\nselect 1;") == ["select 1"]
+    assert split("\\set ON_ERROR_STOP 1\n\\set ON_ERROR_STOP on\nselect 1;") == [
+        "select 1"
+    ]
 
 
 def test_statements_know_their_lines() -> None:

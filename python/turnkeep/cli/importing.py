@@ -13,7 +13,6 @@ from turnkeep.bundle import project_directory
 from turnkeep.cli.progress import progress
 from turnkeep.client import Client
 from turnkeep.database import choose
-from turnkeep.errors import NotDeployed, TurnkeepError
 from turnkeep.importing import Import, read
 
 FINDINGS_SHOWN = 20
@@ -96,11 +95,5 @@ def import_file(importing: Import, file: Path) -> None:
     """Import one file, saying how far it is."""
     size = file.stat().st_size if file.is_file() else 0
     with progress(file.name, size) as advance:
-        try:
-            for item in read(file, advance):
-                importing.store(item)
-        except NotDeployed as error:
-            raise TurnkeepError(
-                "this database has no Turnkeep in it",
-                hint="turnkeep deploy URL puts it there",
-            ) from error
+        for item in read(file, advance):
+            importing.store(item)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from turnkeep.database import Database
     from turnkeep.sqitch.config import Config
-    from turnkeep.sqitch.engine import Engine
+    from turnkeep.sqitch.engine import Engine, Mode
     from turnkeep.sqitch.project import Project
     from turnkeep.sqitch.registry import Event, Registry
 
@@ -149,7 +149,7 @@ def deploy_command(  # noqa: PLR0913 - the options of the verb
     *,
     as_json: bool,
     to: str | None,
-    mode: Any,
+    mode: Mode | None,
     verify: bool | None,
     settings: Sequence[str],
     log_only: bool,
@@ -418,7 +418,7 @@ class _Style:
     color: bool
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913 - the options that two verbs share
         cls,
         verb: str,
         formats: Mapping[str, str],
@@ -524,16 +524,15 @@ def _engine(
     work: Work, variables: Mapping[str, str], *, as_json: bool
 ) -> Iterator[Engine]:
     """Open the engine; with ``as_json`` print the document of the run at the end."""
-    from turnkeep.sqitch import engine  # noqa: PLC0415
+    from turnkeep.sqitch.engine import Engine  # noqa: PLC0415
+    from turnkeep.sqitch.session import connect  # noqa: PLC0415
 
     click.echo(_title(work), err=as_json)
     report = Collected(sys.stderr) if as_json else TextReport()
     failure: TurnkeepError | None = None
     try:
-        with engine.connect(
-            work.database.conninfo, source=work.database.source
-        ) as connection:
-            yield engine.Engine(connection, work.project, report, variables)
+        with connect(work.database.conninfo, source=work.database.source) as connection:
+            yield Engine(connection, work.project, report, variables)
     except TurnkeepError as error:
         failure = error
         raise
@@ -553,8 +552,8 @@ def _registry(
     work: Work, project: str | None, *, as_json: bool, has_title: bool = True
 ) -> Iterator[Registry]:
     """Open the registry to read it."""
-    from turnkeep.sqitch.engine import connect  # noqa: PLC0415
     from turnkeep.sqitch.registry import Registry  # noqa: PLC0415
+    from turnkeep.sqitch.session import connect  # noqa: PLC0415
 
     if has_title:
         click.echo(_title(work), err=as_json)
@@ -578,13 +577,18 @@ def _variables(project: Project, verb: str, settings: Sequence[str]) -> dict[str
     return found
 
 
-def _mode(config: Config) -> str:
-    mode = config.get("deploy.mode") or "all"
-    if mode not in ("all", "tag", "change"):
-        raise ConfigError(
-            f'Unknown deployment mode: "{mode}"', where="sqitch.conf: deploy.mode"
-        )
-    return mode
+def _mode(config: Config) -> Mode:
+    match config.get("deploy.mode"):
+        case None | "all":
+            return "all"
+        case "tag":
+            return "tag"
+        case "change":
+            return "change"
+        case mode:
+            raise ConfigError(
+                f'Unknown deployment mode: "{mode}"', where="sqitch.conf: deploy.mode"
+            )
 
 
 def _either(option: bool | None, configured: bool | None) -> bool:  # noqa: FBT001

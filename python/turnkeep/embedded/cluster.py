@@ -116,7 +116,7 @@ class Cluster:
         server that was killed may outlive it for a moment and hold the data directory.
         """
         stale = self._recorded_pid()
-        environment = _environment()
+        environment = {**os.environ, "LC_ALL": LOCALE}
         if stale:
             # The pid in the file may belong to another process by now, and then the
             # server would not start. Told that it is its grandparent's, it takes the
@@ -264,7 +264,7 @@ def _initdb(target: Path, binaries: Binaries, account: Account, *options: str) -
         check=False,
         capture_output=True,
         cwd="/",
-        env=_environment(),
+        env={**os.environ, "LC_ALL": LOCALE},
         stdin=subprocess.DEVNULL,
         text=True,
         **account.switch,
@@ -273,11 +273,6 @@ def _initdb(target: Path, binaries: Binaries, account: Account, *options: str) -
         raise TurnkeepError(
             f"initdb failed:\n{_tail(answer.stderr)}", where=str(target)
         )
-
-
-def _environment() -> dict[str, str]:
-    kept = {key: text for key, text in os.environ.items() if key[:2] != "PG"}
-    return {**kept, "LC_ALL": LOCALE}
 
 
 def _tail(text: str) -> str:

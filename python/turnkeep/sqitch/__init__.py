@@ -1,4 +1,4 @@
-"""Sqitch projects without Sqitch: the same plan, scripts and registry, one connection.
+r"""Sqitch projects without Sqitch: the same plan, scripts and registry, one connection.
 
 Any Sqitch project for PostgreSQL works, and either tool can go on where the other
 stopped: identifiers, script hashes and the registry's rows are the same. What follows
@@ -39,7 +39,7 @@ works (Sqitch never comes back). Exit code 255 becomes 2.
 Scripts see the session as psql would have begun it: settings, role, temporary tables,
 cursors, LISTEN, prepared statements, sequences' last values and session-level advisory
 locks do not reach the next script. psql's variables are interpolated with psql's rules;
-of its commands only ``\\set NAME VALUE`` is known.
+of its commands only ``\set NAME VALUE`` is known.
 """
 
 from __future__ import annotations
@@ -57,16 +57,18 @@ def deploy(conninfo: str, directory: Path) -> None:
     ``turnkeep.sqitch.errors.SqitchError``; what was deployed in this call is then
     reverted, as ``turnkeep deploy`` does.
     """
-    from turnkeep.sqitch import engine, project, report  # noqa: PLC0415
+    # Nobody who only reads this package's docstring should wait for the driver.
+    from turnkeep.sqitch.engine import Engine  # noqa: PLC0415
+    from turnkeep.sqitch.errors import DeployError  # noqa: PLC0415
+    from turnkeep.sqitch.project import open_project  # noqa: PLC0415
+    from turnkeep.sqitch.report import Collected  # noqa: PLC0415
+    from turnkeep.sqitch.session import connect  # noqa: PLC0415
 
-    opened = project.open_project(directory, target=conninfo or "db:pg:")
-    collected = report.Collected()
-    with engine.connect(conninfo) as connection:
+    project = open_project(directory, target=conninfo or "db:pg:")
+    report = Collected()
+    with connect(conninfo) as connection:
         try:
-            engine.Engine(connection, opened, collected).deploy()
-        except engine.DeployError as error:
-            if collected.errors:
-                raise engine.DeployError(
-                    "\n".join([*collected.errors, error.message])
-                ) from error
-            raise
+            Engine(connection, project, report).deploy()
+        except DeployError as error:
+            said = "\n".join([*report.errors, error.message])
+            raise DeployError(said, where=error.where, hint=error.hint) from error

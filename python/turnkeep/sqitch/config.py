@@ -57,7 +57,7 @@ class Config:
         return None if value in (None, "", "0") else value
 
     def flag(self, key: str) -> bool | None:
-        """Give a switch, None when it is not set. Raises ConfigError for other words."""
+        """Give a switch, None when it is not set. Raises ConfigError if it is none."""
         value = self.values.get(key)
         if value is None:
             return None
@@ -146,7 +146,7 @@ def parse(text: str, file: str) -> Iterator[tuple[str, str]]:
 
 
 def person(config: Config, environ: Mapping[str, str] = os.environ) -> Person:
-    """Find out who deploys. Raises ConfigError for a name that would not be readable."""
+    """Find out who deploys. Raises ConfigError for a name that could not be read."""
     login = environ.get("SQITCH_ORIG_SYSUSER") or _login()
     name = (
         environ.get("SQITCH_FULLNAME")
@@ -178,8 +178,6 @@ def target(
     directory: Path,
     name: str | None = None,
     *,
-    registry: str | None = None,
-    plan_file: Path | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Target:
     """Resolve a target: a name of the configuration, a ``db:pg:`` URI, a URL.
@@ -219,14 +217,15 @@ def target(
         found = setting(key)
         return directory / found if found else default
 
+    conninfo = to_conninfo(uri, environ)
     top = path("top_dir", directory)
     reworked = path("reworked_dir", top)
     return Target(
         name=name if name != uri else display(uri, environ),
-        conninfo=to_conninfo(uri, environ),
-        registry=registry or setting("registry") or "sqitch",
+        conninfo=conninfo,
+        registry=setting("registry") or "sqitch",
         directory=directory,
-        plan_file=plan_file or path("plan_file", top / "sqitch.plan"),
+        plan_file=path("plan_file", top / "sqitch.plan"),
         deploy_dir=path("deploy_dir", top / "deploy"),
         revert_dir=path("revert_dir", top / "revert"),
         verify_dir=path("verify_dir", top / "verify"),

@@ -26,6 +26,7 @@ class PlanError(SqitchError):
         line: int | None = None,
         hint: str | None = None,
     ) -> None:
+        """Take the message as a whole; it names file and line itself."""
         super().__init__(message, hint=hint)
         self.file = file
         self.line = line

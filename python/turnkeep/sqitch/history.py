@@ -47,9 +47,9 @@ PLAN_FORMATS = {
     "oneline": "%{:event}C%h %l%{reset}C %n%{cyan}C%t%{reset}C",
 }
 _LABELS = (
-    "event change committer planner by date committed planned name project email "
-    "requires conflicts"
-).split()
+    *("event", "change", "committer", "planner", "by", "date", "committed"),
+    *("planned", "name", "project", "email", "requires", "conflicts"),
+)
 _COLORS = {
     "reset": 0,
     "bold": 1,
@@ -112,8 +112,11 @@ def format_event(
 
     def fill(found: re.Match[str]) -> str:
         argument, code = found.groups()
-        return _fill(code, argument, event, date_format, abbrev, color)
+        if code not in codes:
+            raise ConfigError(f'Unknown format code "{code}"')
+        return codes[code](argument)
 
+    codes = _codes(event, date_format, abbrev, color=color)
     return _CODE.sub(fill, text)
 
 
@@ -138,54 +141,44 @@ def format_date(at: str, form: str) -> str:
     )
 
 
-def _fill(  # noqa: PLR0913 - one code's whole context
-    code: str,
-    argument: str | None,
-    event: Event,
-    date_format: str,
-    abbrev: int,
-    color: bool,  # noqa: FBT001
-) -> str:
-    simple: dict[str, Callable[[], str]] = {
-        "%": lambda: "%",
-        "v": lambda: "\n",
-        "e": lambda: event.event,
-        "l": lambda: event.event,
-        "L": lambda: event.event.capitalize(),
-        "H": lambda: event.change_id,
-        "h": lambda: event.change_id[: int(argument or abbrev) or None],
-        "n": lambda: event.change,
-        "o": lambda: event.project,
-        "t": lambda: _joined(" ", event.tags, argument, ""),
-        "T": lambda: _joined(" (", event.tags, argument, ")"),
-        "r": lambda: _joined(" ", event.requires, argument, ""),
-        "x": lambda: _joined(" ", event.conflicts, argument, ""),
-        "R": lambda: _joined("Requires:  ", event.requires, argument, "\n"),
-        "X": lambda: _joined("Conflicts: ", event.conflicts, argument, "\n"),
-        "s": lambda: (argument or "") + _BREAK.split(event.note)[0],
-        "b": lambda: _body(event.note, argument),
-        "B": lambda: _indented(event.note, argument),
-        "_": lambda: _label(argument),
-        "C": lambda: _color(argument, event.event) if color else "",
-        "a": lambda: _attribute(argument, event),
-        "c": lambda: _person(
-            argument,
-            event.committer_name,
-            event.committer_email,
-            event.committed_at,
-            date_format,
-        ),
-        "p": lambda: _person(
-            argument,
-            event.planner_name,
-            event.planner_email,
-            event.planned_at,
-            date_format,
-        ),
+def _codes(
+    event: Event, date_format: str, abbrev: int, *, color: bool
+) -> dict[str, Callable[[str | None], str]]:
+    """Give Sqitch's codes: what each makes of the argument in its braces."""
+
+    def committer(argument: str | None) -> str:
+        name, email = event.committer_name, event.committer_email
+        return _person(argument, name, email, event.committed_at, date_format)
+
+    def planner(argument: str | None) -> str:
+        name, email = event.planner_name, event.planner_email
+        return _person(argument, name, email, event.planned_at, date_format)
+
+    return {
+        "%": lambda _: "%",
+        "v": lambda _: "\n",
+        "e": lambda _: event.event,
+        "l": lambda _: event.event,
+        "L": lambda _: event.event.capitalize(),
+        "H": lambda _: event.change_id,
+        "h": lambda length: event.change_id[: int(length or abbrev) or None],
+        "n": lambda _: event.change,
+        "o": lambda _: event.project,
+        "t": lambda glue: _joined(" ", event.tags, glue, ""),
+        "T": lambda glue: _joined(" (", event.tags, glue, ")"),
+        "r": lambda glue: _joined(" ", event.requires, glue, ""),
+        "x": lambda glue: _joined(" ", event.conflicts, glue, ""),
+        "R": lambda glue: _joined("Requires:  ", event.requires, glue, "\n"),
+        "X": lambda glue: _joined("Conflicts: ", event.conflicts, glue, "\n"),
+        "s": lambda indent: (indent or "") + _BREAK.split(event.note)[0],
+        "b": lambda indent: _body(event.note, indent),
+        "B": lambda indent: _indented(event.note, indent),
+        "_": _label,
+        "C": lambda name: _color(name, event.event) if color else "",
+        "a": lambda name: _attribute(name, event),
+        "c": committer,
+        "p": planner,
     }
-    if code not in simple:
-        raise ConfigError(f'Unknown format code "{code}"')
-    return simple[code]()
 
 
 def _joined(before: str, items: tuple[str, ...], glue: str | None, after: str) -> str:
@@ -197,7 +190,7 @@ def _indented(note: str, indent: str | None) -> str:
 
 
 def _body(note: str, indent: str | None) -> str:
-    first, *rest = re.split(_BREAK.pattern + "+", note, maxsplit=1)
+    _, *rest = re.split(_BREAK.pattern + "+", note, maxsplit=1)
     return _indented(rest[0], indent) if rest and rest[0] else ""
 
 

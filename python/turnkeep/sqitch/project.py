@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from turnkeep.sqitch import config as configuration
 from turnkeep.sqitch import plan as planning
-from turnkeep.sqitch import script
 from turnkeep.sqitch.errors import PlanError
+from turnkeep.sqitch.script import path_segments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.config import Config, Person, Target
     from turnkeep.sqitch.plan import Plan
     from turnkeep.sqitch.registry import Deployed
+    from turnkeep.sqitch.script import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +30,19 @@ class Project:
     plan: Plan
     person: Person
 
-    def deploy_script(self, name: str, rework_tags: Sequence[str]) -> Path:
-        """Give the path of a change's deploy script."""
-        return self._script("deploy", name, rework_tags)
-
-    def revert_script(self, name: str, rework_tags: Sequence[str]) -> Path:
-        """Give the path of a change's revert script."""
-        return self._script("revert", name, rework_tags)
-
-    def verify_script(self, name: str, rework_tags: Sequence[str]) -> Path:
-        """Give the path of a change's verify script."""
-        return self._script("verify", name, rework_tags)
+    def script(self, kind: Kind, name: str, rework_tags: Sequence[str]) -> Path:
+        """Give the path of one of a change's scripts."""
+        target = self.target
+        directories = {
+            "deploy": (target.deploy_dir, target.reworked_deploy_dir),
+            "revert": (target.revert_dir, target.reworked_revert_dir),
+            "verify": (target.verify_dir, target.reworked_verify_dir),
+        }
+        is_reworked = bool(rework_tags)
+        segments = path_segments(
+            name, rework_tags, target.extension, directories["deploy"][is_reworked]
+        )
+        return directories[kind][is_reworked] / segments
 
     def rework_tags(self, deployed: Sequence[Deployed]) -> dict[str, tuple[str, ...]]:
         """Give, by identifier, the tags under which a reworked change has its scripts.
@@ -65,19 +68,6 @@ class Project:
                 tags.append(list(later.tags))
         return found
 
-    def _script(self, kind: script.Kind, name: str, rework_tags: Sequence[str]) -> Path:
-        target = self.target
-        directories = {
-            "deploy": (target.deploy_dir, target.reworked_deploy_dir),
-            "revert": (target.revert_dir, target.reworked_revert_dir),
-            "verify": (target.verify_dir, target.reworked_verify_dir),
-        }
-        is_reworked = bool(rework_tags)
-        segments = script.path_segments(
-            name, rework_tags, target.extension, directories["deploy"][is_reworked]
-        )
-        return directories[kind][is_reworked] / segments
-
 
 def open_project(
     directory: Path,
@@ -92,13 +82,11 @@ def open_project(
     Raises ConfigError or PlanError.
     """
     config = configuration.load(directory, environ)
-    resolved = configuration.target(
-        config,
-        directory,
-        target,
-        registry=registry,
-        plan_file=plan_file,
-        environ=environ,
+    resolved = configuration.target(config, directory, target, environ=environ)
+    resolved = replace(
+        resolved,
+        registry=registry or resolved.registry,
+        plan_file=plan_file or resolved.plan_file,
     )
     return Project(
         config=config,
@@ -116,7 +104,7 @@ def read_plan(path: Path) -> Plan:
         raise PlanError(
             f"Plan file {path} does not exist",
             file=str(path),
-            hint="go to the directory of the project, or name the plan with --plan-file",
+            hint="go to the project's directory, or name the plan with --plan-file",
         ) from None
     except OSError as error:
         raise PlanError(

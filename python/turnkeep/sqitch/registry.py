@@ -11,34 +11,39 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, LiteralString
 
+import psycopg
 from psycopg.sql import SQL, Identifier
 
 from turnkeep.sqitch import lexer
 from turnkeep.sqitch.errors import RegistryError, UnknownChangeError
 from turnkeep.sqitch.plan import ambiguous, decode_note, split_offset
+from turnkeep.sqitch.session import lost, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from psycopg import Connection
+    from psycopg import Connection, Cursor
+    from psycopg.sql import Composable
 
     from turnkeep.sqitch.config import Person
     from turnkeep.sqitch.plan import Change, Depend, Plan, Tag
 
 RELEASE = "1.1"
-_UTC = '\'YYYY-MM-DD"T"HH24:MI:SS"Z"\''
-_COLUMNS = f"""
+_UTC = SQL("""'YYYY-MM-DD"T"HH24:MI:SS"Z"'""")
+_COLUMNS = SQL(
+    """
     c.change_id, c.change, c.project, c.note,
-    pg_catalog.to_char(c.planned_at at time zone 'UTC', {_UTC}),
+    pg_catalog.to_char(c.planned_at at time zone 'UTC', {utc}),
     c.planner_name, c.planner_email,
     array(
-        select t.tag from {{registry}}.tags t
+        select t.tag from {registry}.tags t
         where t.change_id = c.change_id order by t.tag
     ),
     c.script_hash,
-    pg_catalog.to_char(c.committed_at at time zone 'UTC', {_UTC}),
+    pg_catalog.to_char(c.committed_at at time zone 'UTC', {utc}),
     c.committer_name, c.committer_email
-"""
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +187,7 @@ class Registry:
         )
 
     def register_project(self, person: Person) -> None:
-        """Record the project. Raises RegistryError if it is another one's name or URI."""
+        """Record the project. Raises RegistryError if name or URI are another's."""
         uri = self.plan.uri if self.plan else None
         named = self._rows(
             "select uri from {registry}.projects where project = %s", self.project
@@ -247,10 +252,10 @@ class Registry:
         return [
             DeployedTag(*row)
             for row in self._rows(
-                f"""
-                select tag, pg_catalog.to_char(committed_at at time zone 'UTC', {_UTC}),
+                """
+                select tag, pg_catalog.to_char(committed_at at time zone 'UTC', {utc}),
                     committer_name, committer_email
-                from {{registry}}.tags where project = %s
+                from {registry}.tags where project = %s
                 order by committed_at desc
                 """,
                 self.project,
@@ -289,7 +294,9 @@ class Registry:
                 depend.id,
             )
         project = depend.project or self.project
-        return self._id_for(project, depend.change, depend.tag, first=True)
+        if depend.change is not None and depend.tag is None:
+            return next(iter(self._instances(project, depend.change)), None)
+        return self._id_for(project, depend.change, depend.tag)
 
     def id_for_key(self, key: str) -> str | None:
         """Resolve ``name``, ``@tag``, ``name@tag``, an identifier, ``@HEAD^`` ...
@@ -386,23 +393,11 @@ class Registry:
                 [None if each.is_conflict else resolved[each] for each in depends],
             )
         self.log_tags(change, person)
-        self._log_event(
-            "deploy",
-            from_plan(change, self.project),
-            [each.text for each in change.requires],
-            [each.text for each in change.conflicts],
-            person,
-        )
+        self._log_planned("deploy", change, person)
 
     def log_fail(self, change: Change, person: Person) -> None:
         """Record that a change could not be deployed."""
-        self._log_event(
-            "fail",
-            from_plan(change, self.project),
-            [each.text for each in change.requires],
-            [each.text for each in change.conflicts],
-            person,
-        )
+        self._log_planned("fail", change, person)
 
     def log_tags(self, change: Change, person: Person) -> None:
         """Record those tags of a deployed change that are not recorded yet."""
@@ -424,10 +419,10 @@ class Registry:
         self._log_event(
             "revert",
             change,
-            [name for kind, name in stored if kind == "require"],
-            [name for kind, name in stored if kind == "conflict"],
             person,
-            [row[0] for row in tags],
+            requires=[name for kind, name in stored if kind == "require"],
+            conflicts=[name for kind, name in stored if kind == "conflict"],
+            tags=[row[0] for row in tags],
         )
 
     def events(  # noqa: PLR0913 - one filter of `sqitch log` each
@@ -443,19 +438,19 @@ class Registry:
     ) -> list[Event]:
         """Search the history of all projects; patterns are regular expressions."""
         rows = self._rows(
-            f"""
+            """
             select e.event, e.project, e.change_id, e.change, e.note,
                 e.requires, e.conflicts, e.tags,
                 e.committer_name, e.committer_email,
-                pg_catalog.to_char(e.committed_at at time zone 'UTC', {_UTC}),
+                pg_catalog.to_char(e.committed_at at time zone 'UTC', {utc}),
                 e.planner_name, e.planner_email,
-                pg_catalog.to_char(e.planned_at at time zone 'UTC', {_UTC})
-            from {{registry}}.events e
+                pg_catalog.to_char(e.planned_at at time zone 'UTC', {utc})
+            from {registry}.events e
             where (%s::text[] is null or e.event = any(%s))
                 and (%s::text is null or e.change ~ %s)
                 and (%s::text is null or e.project ~ %s)
                 and (%s::text is null or e.committer_name ~ %s)
-            order by e.committed_at {"asc" if ascending else "desc"}
+            order by e.committed_at {direction}
             limit %s offset %s
             """,
             *([list(kinds) or None] * 2),
@@ -464,11 +459,9 @@ class Registry:
             *([committer] * 2),
             limit,
             offset,
+            direction=SQL("asc" if ascending else "desc"),
         )
-        return [
-            Event(*row[:5], tuple(row[5]), tuple(row[6]), tuple(row[7]), *row[8:])
-            for row in rows
-        ]
+        return [_event(row) for row in rows]
 
     def _check_uri(self, uri: str | None, registered: str | None) -> None:
         if uri == registered:
@@ -479,32 +472,10 @@ class Registry:
             f'Cannot register "{self.project}" {wanted}: already exists with {has}'
         )
 
-    def _id_for(
-        self,
-        project: str,
-        change: str | None,
-        tag: str | None,
-        *,
-        first: bool = False,
-    ) -> str | None:
+    def _id_for(self, project: str, change: str | None, tag: str | None) -> str | None:
+        """Resolve a name, a tag, or both; Raises UnknownChangeError if ambiguous."""
         if change is None:
-            if tag in ("HEAD", "ROOT"):
-                direction = SQL("desc" if tag == "HEAD" else "asc")
-                return self._value(
-                    """
-                    select change_id from {registry}.changes where project = %s
-                    order by committed_at {direction} limit 1
-                    """,
-                    project,
-                    direction=direction,
-                )
-            return self._value(
-                """
-                select change_id from {registry}.tags where project = %s and tag = %s
-                """,
-                project,
-                f"@{tag}",
-            )
+            return self._id_for_tag(project, tag)
         if tag == "ROOT":
             return None
         if tag is not None and tag != "HEAD":
@@ -522,7 +493,29 @@ class Registry:
                 change,
                 f"@{tag}",
             )
-        found = [
+        found = self._instances(project, change)
+        if len(found) > 1 and tag is None:
+            raise self._ambiguous(change, found)
+        return found[-1] if found else None
+
+    def _id_for_tag(self, project: str, tag: str | None) -> str | None:
+        if tag in ("HEAD", "ROOT"):
+            return self._value(
+                """
+                select change_id from {registry}.changes where project = %s
+                order by committed_at {direction} limit 1
+                """,
+                project,
+                direction=SQL("desc" if tag == "HEAD" else "asc"),
+            )
+        return self._value(
+            "select change_id from {registry}.tags where project = %s and tag = %s",
+            project,
+            f"@{tag}",
+        )
+
+    def _instances(self, project: str, change: str) -> list[str]:
+        return [
             row[0]
             for row in self._rows(
                 """
@@ -534,13 +527,6 @@ class Registry:
                 change,
             )
         ]
-        if not found:
-            return None
-        if tag == "HEAD":
-            return str(found[-1])
-        if len(found) > 1 and not first:
-            raise self._ambiguous(change, found)
-        return str(found[0])
 
     def _ambiguous(self, name: str, found: Sequence[str]) -> UnknownChangeError:
         names = []
@@ -564,6 +550,7 @@ class Registry:
                     """,
                     change_id,
                 )
+                or change_id
             )
         return ambiguous(name, names)
 
@@ -610,14 +597,25 @@ class Registry:
             tag.id,
         )
 
+    def _log_planned(self, event: str, change: Change, person: Person) -> None:
+        self._log_event(
+            event,
+            from_plan(change, self.project),
+            person,
+            requires=[each.text for each in change.requires],
+            conflicts=[each.text for each in change.conflicts],
+            tags=[f"@{tag.name}" for tag in change.tags],
+        )
+
     def _log_event(  # noqa: PLR0913 - the columns that do not come with the change
         self,
         event: str,
         change: Deployed,
+        person: Person,
+        *,
         requires: list[str],
         conflicts: list[str],
-        person: Person,
-        tags: list[str] | None = None,
+        tags: list[str],
     ) -> None:
         self._run(
             """
@@ -636,7 +634,7 @@ class Registry:
             change.name,
             change.project,
             change.note,
-            list(change.tags) if tags is None else tags,
+            tags,
             requires,
             conflicts,
             person.name,
@@ -647,28 +645,68 @@ class Registry:
         )
 
     def _deployed(self, rest: LiteralString, *values: object) -> Iterator[Deployed]:
-        for row in self._rows(
-            f"select {_COLUMNS} from {{registry}}.changes c {rest}",
-            self.project,
-            *values,
-        ):
+        columns = _COLUMNS.format(registry=Identifier(self.schema), utc=_UTC)
+        query: LiteralString = "select {columns} from {registry}.changes c "
+        rows = self._rows(query + rest, self.project, *values, columns=columns)
+        for change_id, name, project, note, at, person, email, tags, *others in rows:
             # Sqitch takes a note that it reads back for the text of a plan, and decodes
             # it again; the revert event then has the result.
-            note = decode_note(row[3])
-            yield Deployed(*row[:3], note, *row[4:7], tuple(row[7]), *row[8:])
+            yield Deployed(
+                change_id,
+                name,
+                project,
+                decode_note(note),
+                at,
+                person,
+                email,
+                tuple(tags),
+                *others,
+            )
 
     def _rows(
-        self, query: LiteralString, *values: object, **parts: SQL
+        self, query: LiteralString, *values: object, **parts: Composable
     ) -> list[tuple[Any, ...]]:
-        return self.connection.execute(
-            SQL(query).format(registry=Identifier(self.schema), **parts), values
-        ).fetchall()
+        return self._execute(query, values, parts).fetchall()
 
-    def _value(self, query: LiteralString, *values: object, **parts: SQL) -> Any:
+    def _value(
+        self, query: LiteralString, *values: object, **parts: Composable
+    ) -> str | None:
         rows = self._rows(query, *values, **parts)
         return rows[0][0] if rows else None
 
     def _run(self, query: LiteralString, *values: object) -> None:
-        self.connection.execute(
-            SQL(query).format(registry=Identifier(self.schema)), values
+        self._execute(query, values, {})
+
+    def _execute(
+        self,
+        query: LiteralString,
+        values: Sequence[object],
+        parts: Mapping[str, Composable],
+    ) -> Cursor[tuple[Any, ...]]:
+        statement = SQL(query).format(
+            registry=Identifier(self.schema), utc=_UTC, **parts
         )
+        try:
+            return self.connection.execute(statement, values)
+        except psycopg.Error as error:
+            where = f"registry {self.schema}"
+            if self.connection.closed:
+                raise lost(error, where) from error
+            raise RegistryError(
+                said(error), where=where, hint=error.diag.message_hint
+            ) from error
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    event, project, change_id, change, note, requires, conflicts, tags, *others = row
+    return Event(
+        event,
+        project,
+        change_id,
+        change,
+        note,
+        tuple(requires),
+        tuple(conflicts),
+        tuple(tags),
+        *others,
+    )

@@ -25,6 +25,23 @@ if TYPE_CHECKING:
 _ENDS_IN_BODY = re.compile(
     r"\b(?:commit|rollback)(?:\s+and\s+(?:no\s+)?chain)?\s*;", re.IGNORECASE
 )
+_ALONE = re.compile(
+    r"""
+      vacuum\b
+    | (?:create|drop)\ (?:database|tablespace)\b
+    | (?:create(?:\ unique)?|drop)\ index\ concurrently\b
+    | reindex\b.*\b(?:concurrently|database|schema|system)\b
+    | alter\ system\b
+    | alter\ database\ .*\ set\ tablespace\b
+    | alter\ table\ .*\ detach\ partition\ .*\ concurrently\b
+    | (?:create|alter|drop)\ subscription\b
+    | cluster(?:\ verbose)?\Z
+    | (?:commit|rollback)\ prepared\b
+    """,
+    re.VERBOSE,
+)
+"""What the server refuses inside a transaction block."""
+_PREPARE = ("prepare", "transaction")
 Kind = Literal["deploy", "revert", "verify"]
 
 
@@ -150,81 +167,60 @@ def _why_separate(
     """Check the transactions of a script; give the reason why it must run alone."""
     begun: Statement | None = None
     committed = False
-    reasons: list[str] = []
+    reason: str | None = None
     for each in statements:
-        where = f"{path}:{each.line}"
         step = control(each)
+        where = f"{path}:{each.line}"
+        if begun is not None and _ALONE.match(_words(each)):
+            raise ScriptError(
+                f"{_first_line(each)} cannot run inside a transaction block",
+                where=where,
+                hint=f"take the BEGIN on line {begun.line} away",
+            )
+        if reason is None and (why := _why_alone(each, begun, committed=committed)):
+            reason = f"{where}: {why}"
         if step is Control.BEGIN:
             begun = begun or each
-            if committed:
-                reasons.append(f"{where}: a second transaction")
-        elif step is not None:
-            if {"chain", "prepared"} & set(each.tokens):
-                reasons.append(f"{where}: {each.sql}")
-            committed |= step is Control.COMMIT and begun is not None
+        elif step is not None or each.tokens[:2] == _PREPARE:
+            committed |= begun is not None and step is not Control.ROLLBACK
             begun = None
-        elif each.tokens[:2] in (("prepare", "transaction"),):
-            reasons.append(f"{where}: prepare transaction")
-            begun = None
-        elif why := _needs_no_transaction(each):
-            if begun is not None:
-                raise ScriptError(
-                    f"{why} cannot run inside a transaction block",
-                    where=where,
-                    hint=f"take the BEGIN on line {begun.line} away",
-                )
-            reasons.append(f"{where}: {why} cannot run inside a transaction")
-        elif begun is None and (why := _may_commit(each)):
-            reasons.append(f"{where}: {why} may commit")
     if begun is not None and kind != "verify":
         raise ScriptError(
             "BEGIN without COMMIT: psql would throw the script's work away",
             where=f"{path}:{begun.line}",
             hint="end the script with COMMIT;",
         )
-    return reasons[0] if reasons else None
+    return reason
 
 
-def _needs_no_transaction(statement: Statement) -> str | None:
-    """Name the statement if the server refuses it inside a transaction block."""
-    tokens = statement.tokens
-    match tokens:
-        case ("vacuum", *_):
-            return "VACUUM"
-        case ("create" | "drop", "database" | "tablespace" as kind, *_):
-            return f"{tokens[0].upper()} {kind.upper()}"
-        case ("create" | "drop", "index", *_) | ("create", "unique", "index", *_) if (
-            "concurrently" in tokens[:4]
-        ):
-            return f"{tokens[0].upper()} INDEX CONCURRENTLY"
-        case ("reindex", *_) if "concurrently" in statement.sql.lower() or {
-            "database",
-            "system",
-            "schema",
-        } & set(tokens[:4]):
-            return "REINDEX"
-        case ("alter", "system", *_):
-            return "ALTER SYSTEM"
-        case ("alter", "database", *rest) if "tablespace" in rest[:4]:
-            return "ALTER DATABASE ... SET TABLESPACE"
-        case ("alter", "table", *rest) if "detach" in rest and "concurrently" in rest:
-            return "ALTER TABLE ... DETACH PARTITION CONCURRENTLY"
-        case ("create" | "alter" | "drop", "subscription", *_):
-            return f"{tokens[0].upper()} SUBSCRIPTION"
-        case ("cluster",) | ("cluster", "verbose"):
-            return "CLUSTER of all tables"
-        case ("commit" | "rollback", "prepared", *_):
-            return f"{tokens[0].upper()} PREPARED"
-    return None
+def _why_alone(
+    statement: Statement, begun: Statement | None, *, committed: bool
+) -> str | None:
+    what = _first_line(statement)
+    if _ALONE.match(_words(statement)):
+        return f"{what} cannot run inside a transaction"
+    if statement.tokens[:2] == _PREPARE:
+        return f"{what} ends the transaction"
+    step = control(statement)
+    if step is Control.BEGIN:
+        return "a second transaction" if committed else None
+    if step is not None:
+        return f"{what} begins a transaction" if "chain" in statement.tokens else None
+    may_commit = statement.tokens[0] == "call" or (
+        statement.tokens[0] == "do" and _ENDS_IN_BODY.search(statement.sql)
+    )
+    return f"{what} may commit" if begun is None and may_commit else None
 
 
-def _may_commit(statement: Statement) -> str | None:
-    match statement.tokens:
-        case ("call", *_):
-            return "CALL"
-        case ("do", *_) if _ENDS_IN_BODY.search(statement.sql):
-            return "DO"
-    return None
+def _words(statement: Statement) -> str:
+    # The options of REINDEX are in parentheses, of which there are no tokens.
+    if statement.tokens[0] == "reindex":
+        return " ".join(statement.sql.lower().split())
+    return " ".join(statement.tokens)
+
+
+def _first_line(statement: Statement) -> str:
+    return statement.sql.partition("\n")[0].strip()
 
 
 def _adds_enum_value(tokens: Sequence[str]) -> bool:

@@ -141,4 +141,5 @@ def _table(
     yield f"# {title}{'s' * (len(rows) > 1)}:"
     width = max(len(row[0]) for row in rows)
     for name, at, person, email in rows:
-        yield f"#   {name:{width}} - {format_date(at, date_format)} - {person} <{email}>"
+        when = format_date(at, date_format)
+        yield f"#   {name:{width}} - {when} - {person} <{email}>"

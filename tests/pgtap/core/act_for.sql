@@ -4,7 +4,7 @@ select plan(6);
 
 set local role turnkeep_api;
 set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
-set local turnkeep.owner_id to '22222222-2222-4222-8222-222222222222';
+set local "turnkeep.owner_id" to '22222222-2222-4222-8222-222222222222';
 
 select is(
     turnkeep.act_for(null), '11111111-1111-4111-8111-111111111111',

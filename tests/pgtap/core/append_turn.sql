@@ -2,8 +2,8 @@ begin;
 
 select plan(4);
 
--- Somebody else creates the conversation, with a turn of its own, between the look-up and
--- the insert.
+-- Somebody else creates the conversation, with a turn of its own, between the look-up
+-- and the insert.
 create function pg_temp.win_the_race()
 returns trigger
 language plpgsql

@@ -2,11 +2,13 @@ begin;
 
 select plan(46);
 
-select lives_ok(
-    format('select turnkeep.check_messages(%L)', m.messages),
-    m.title
-)
-from (values
+select
+    lives_ok(
+        format('select turnkeep.check_messages(%L)', m.messages),
+        m.title
+    )
+from (
+    values
     ('[{"role": "user", "content": "hello"}]', 'a message has a role and a content'),
     (
         '[{"role": "system", "content": ""}, {"role": "user", "content": "a"}, '
@@ -33,12 +35,14 @@ from (values
 ) as m (messages, title);
 
 -- The second is too large for the quick look.
-select throws_ok(
-    format('select turnkeep.check_messages(%s)', c.call),
-    m.code, m.message,
-    m.title || c.way
-)
-from (values
+select
+    throws_ok(
+        format('select turnkeep.check_messages(%s)', c.call),
+        m.code, m.message,
+        m.title || c.way
+    )
+from (
+    values
     ('["hello"]', 'PT400', 'a message is not an object', 'a text is no message'),
     ('[null]', 'PT400', 'a message is not an object', 'null is no message'),
     ('[[]]', 'PT400', 'a message is not an object', 'a list is no message'),
@@ -51,7 +55,12 @@ from (values
         '[{"role": "User", "content": "a"}]',
         'PT422', 'role is none of user, assistant, system, tool', 'capitals count'
     ),
-    ('[{"role": "user"}]', 'PT400', 'content is not a string', 'a message has a content'),
+    (
+        '[{"role": "user"}]',
+        'PT400',
+        'content is not a string',
+        'a message has a content'
+    ),
     (
         '[{"role": "user", "content": null}]',
         'PT400', 'content is not a string', 'null is no content'
@@ -71,7 +80,8 @@ from (values
     (
         '[{"role": "user", "content": "a", "file_ids": '
         '"aaaaaaaa-0000-4000-8000-000000000001"}]',
-        'PT400', 'file_ids is not an array of uuids', 'a file_id alone is no list of them'
+        'PT400', 'file_ids is not an array of uuids',
+        'a file_id alone is no list of them'
     ),
     (
         '[{"role": "user", "content": "a", "file_ids": [1]}]',
@@ -84,7 +94,8 @@ from (values
     (
         '[{"role": "user", "content": "a", "file_ids": '
         '["aaaaaaaa-0000-4000-8000-00000000000g"]}]',
-        'PT400', 'file_ids is not an array of uuids', 'what is nearly a uuid is no file_id'
+        'PT400', 'file_ids is not an array of uuids',
+        'what is nearly a uuid is no file_id'
     )
 ) as m (messages, code, message, title)
 cross join lateral (
@@ -100,11 +111,13 @@ cross join lateral (
     )
 ) as c (call, way);
 
-select throws_ok(
-    format('select turnkeep.check_messages(%L)', m.messages),
-    m.code, m.message, m.title
-)
-from (values
+select
+    throws_ok(
+        format('select turnkeep.check_messages(%L)', m.messages),
+        m.code, m.message, m.title
+    )
+from (
+    values
     (null, 'PT400', 'messages is not an array', 'no messages are no list'),
     ('null', 'PT400', 'messages is not an array', 'JSON''s null is no list'),
     (

@@ -39,7 +39,8 @@ select is(turnkeep.current_owner(), null, 'nor do claims that it has left empty'
 set local "request.jwt.claims" to '{"sub": "00000000-0000-0000-0000-000000000000"}';
 
 select is(
-    turnkeep.current_owner(), null, 'no token makes its bearer the service: not the nil uuid'
+    turnkeep.current_owner(), null,
+    'no token makes its bearer the service: not the nil uuid'
 );
 
 set local "request.jwt.claim.sub" to '00000000-0000-0000-0000-000000000000';

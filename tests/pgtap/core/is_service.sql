@@ -2,8 +2,9 @@ begin;
 
 select plan(8);
 
-create role tk_backend nologin in role service_role;
-create role tk_gateway nologin noinherit in role service_role, authenticated;
+create role tk_backend nologin;
+create role tk_gateway nologin noinherit;
+grant service_role to tk_backend, tk_gateway;
 grant usage on schema turnkeep to tk_gateway;
 grant execute on function turnkeep.is_service() to tk_gateway;
 

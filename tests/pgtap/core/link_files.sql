@@ -32,7 +32,10 @@ values
 );
 
 create temporary table before as
-select f.id, f.ctid as place from public.files as f;
+select
+    f.id,
+    f.ctid as place
+from public.files as f;
 
 create function pg_temp.link(seq bigint, file_ids uuid[])
 returns jsonb
@@ -48,26 +51,34 @@ select is(
     pg_temp.link(
         7,
         array[
-            'f0000000-0000-4000-8000-00000000000b', 'f0000000-0000-4000-8000-00000000000e',
-            'f0000000-0000-4000-8000-00000000000a', 'f0000000-0000-4000-8000-00000000000b',
-            'f0000000-0000-4000-8000-00000000000c', 'f0000000-0000-4000-8000-00000000000e',
+            'f0000000-0000-4000-8000-00000000000b',
+            'f0000000-0000-4000-8000-00000000000e',
+            'f0000000-0000-4000-8000-00000000000a',
+            'f0000000-0000-4000-8000-00000000000b',
+            'f0000000-0000-4000-8000-00000000000c',
+            'f0000000-0000-4000-8000-00000000000e',
             null
         ]::uuid[]
     ),
     '{
         "linked": [
-            "f0000000-0000-4000-8000-00000000000a", "f0000000-0000-4000-8000-00000000000b"
+            "f0000000-0000-4000-8000-00000000000a",
+            "f0000000-0000-4000-8000-00000000000b"
         ],
         "already_linked": [],
         "unknown": [
-            "f0000000-0000-4000-8000-00000000000c", "f0000000-0000-4000-8000-00000000000e"
+            "f0000000-0000-4000-8000-00000000000c",
+            "f0000000-0000-4000-8000-00000000000e"
         ]
     }',
-    'gives each id once, sorted; what another owner has is as unknown as what nobody has'
+    'gives each id once, sorted; what another owner has is unknown, too'
 );
 
 select set_eq(
-    'select l.conversation_id, l.file_id, l.owner_id, l.seq from public.conversation_files as l',
+    $$
+    select l.conversation_id, l.file_id, l.owner_id, l.seq
+    from public.conversation_files as l
+    $$,
     $$
     values
     (
@@ -107,14 +118,17 @@ select is(
     pg_temp.link(
         9,
         array[
-            'f0000000-0000-4000-8000-00000000000d', 'f0000000-0000-4000-8000-00000000000b',
-            'f0000000-0000-4000-8000-00000000000a', 'f0000000-0000-4000-8000-00000000000a'
+            'f0000000-0000-4000-8000-00000000000d',
+            'f0000000-0000-4000-8000-00000000000b',
+            'f0000000-0000-4000-8000-00000000000a',
+            'f0000000-0000-4000-8000-00000000000a'
         ]::uuid[]
     ),
     '{
         "linked": ["f0000000-0000-4000-8000-00000000000d"],
         "already_linked": [
-            "f0000000-0000-4000-8000-00000000000a", "f0000000-0000-4000-8000-00000000000b"
+            "f0000000-0000-4000-8000-00000000000a",
+            "f0000000-0000-4000-8000-00000000000b"
         ],
         "unknown": []
     }',

@@ -27,11 +27,15 @@ select results_eq(
     'the conversation is locked, and no other'
 );
 
-select throws_ok(
-    format('select turnkeep.lock_conversation(%L, %L)', l.conversation_id, l.file_ids),
-    l.code, l.message, l.title
-)
-from (values
+select
+    throws_ok(
+        format(
+            'select turnkeep.lock_conversation(%L, %L)', l.conversation_id, l.file_ids
+        ),
+        l.code, l.message, l.title
+    )
+from (
+    values
     (
         null, '{}',
         'PT400', 'an id is null', 'a conversation has an id'
@@ -47,13 +51,16 @@ from (values
     ),
     (
         'c0000000-0000-4000-8000-00000000000a',
-        format('{%s}', repeat('f0000000-0000-4000-8000-00000000000a,', 1000)
-        || 'f0000000-0000-4000-8000-00000000000a'),
+        format(
+            '{%s}', repeat('f0000000-0000-4000-8000-00000000000a,', 1000)
+            || 'f0000000-0000-4000-8000-00000000000a'
+        ),
         'PT413', 'too many files', 'a thousand files are enough'
     ),
     (
         'c0000000-0000-4000-8000-00000000000e', '{}',
-        'PT404', 'conversation not found', 'a conversation that is not there is not found'
+        'PT404', 'conversation not found',
+        'a conversation that is not there is not found'
     )
 ) as l (conversation_id, file_ids, code, message, title);
 

@@ -3,7 +3,10 @@ begin;
 select plan(4);
 
 create temporary table made on commit drop as
-select clock_timestamp() as before, turnkeep.new_id() as id, clock_timestamp() as after
+select
+    clock_timestamp() as before,
+    turnkeep.new_id() as id,
+    clock_timestamp() as after
 from generate_series(1, 1000);
 
 select is(
@@ -31,8 +34,9 @@ select is_empty(
 
 select ok(
     (
-        select count(distinct right(m.id::text, 17)) = 1000
-        and count(distinct substring(m.id::text from 16 for 3)) > 500
+        select
+            count(distinct right(m.id::text, 17)) = 1000
+            and count(distinct substring(m.id::text from 16 for 3)) > 500
         from made as m
     ),
     'and the rest of it is random'

@@ -29,10 +29,10 @@ select set_config(
 set local role authenticated;
 
 create temporary table reply as
-select
-    register_files('[
-        {"storage_path": "11111111-1111-4111-8111-111111111111/n"}
-    ]') as reply;
+select register_files(f.files) as reply
+from (
+    values ('[{"storage_path": "11111111-1111-4111-8111-111111111111/n"}]'::jsonb)
+) as f (files);
 
 reset role;
 

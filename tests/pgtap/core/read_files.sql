@@ -71,13 +71,17 @@ select is(
     'null stands for the default'
 );
 
-select is(
-    pg_temp.read(format('[{"storage_path": "b", "file_type": "%s"}]', t.type)::jsonb)
-    ->> 'bucket_id',
-    t.bucket,
-    format('files of type %s go to %s', t.type, t.bucket)
-)
-from (values
+select
+    is(
+        pg_temp.read(
+            format('[{"storage_path": "b", "file_type": "%s"}]', t.type)::jsonb
+        )
+        ->> 'bucket_id',
+        t.bucket,
+        format('files of type %s go to %s', t.type, t.bucket)
+    )
+from (
+    values
     ('user_upload', 'user-files'),
     ('generated', 'generated-files'),
     ('cache', 'generated-files')
@@ -117,14 +121,17 @@ select throws_ok(
     'doubles count, too'
 );
 
-select throws_ok(
-    format(
-        'select turnkeep.read_files(''11111111-1111-4111-8111-111111111111'', %L, 1000)',
-        f.files
-    ),
-    f.code, f.message, f.title
-)
-from (values
+select
+    throws_ok(
+        format(
+            'select turnkeep.read_files('
+            '''11111111-1111-4111-8111-111111111111'', %L, 1000)',
+            f.files
+        ),
+        f.code, f.message, f.title
+    )
+from (
+    values
     (null, 'PT400', 'files is not an array', 'no files are no list'),
     ('null', 'PT400', 'files is not an array', 'JSON''s null is no list'),
     (
@@ -296,12 +303,14 @@ select is(
     'a user has a folder'
 );
 
-select throws_ok(
-    format('select pg_temp.read(''[{"storage_path": "%s"}]'')', p.path),
-    'PT422', 'storage_path is outside the owner''s folder',
-    p.title
-)
-from (values
+select
+    throws_ok(
+        format('select pg_temp.read(''[{"storage_path": "%s"}]'')', p.path),
+        'PT422', 'storage_path is outside the owner''s folder',
+        p.title
+    )
+from (
+    values
     ('a', 'outside it nothing is the user''s'),
     (
         '22222222-2222-4222-8222-222222222222/a',

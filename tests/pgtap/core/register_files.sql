@@ -5,7 +5,7 @@ select plan(5);
 
 set local role authenticated;
 set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
-set local turnkeep.owner_id to '22222222-2222-4222-8222-222222222222';
+set local "turnkeep.owner_id" to '22222222-2222-4222-8222-222222222222';
 
 select is(
     turnkeep.register_files(

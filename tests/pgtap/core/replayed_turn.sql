@@ -30,24 +30,29 @@ select turnkeep.replayed_turn(
 )
 $function$;
 
-select is(
-    pg_temp.replay(
-        '11111111-1111-4111-8111-111111111111', (t.reply ->> 'conversation_id')::uuid,
-        'r', array['one', 'two']
-    ),
-    (t.reply || '{"replayed": true}') - '{conversation_id, continuation_id}'::text[],
-    'gives what the turn gave'
-)
+select
+    is(
+        pg_temp.replay(
+            '11111111-1111-4111-8111-111111111111',
+            (t.reply ->> 'conversation_id')::uuid,
+            'r', array['one', 'two']
+        ),
+        (t.reply || '{"replayed": true}')
+        - '{conversation_id, continuation_id}'::text[],
+        'gives what the turn gave'
+    )
 from turn as t;
 
-select is(
-    pg_temp.replay(
-        '11111111-1111-4111-8111-111111111111', (t.reply ->> 'conversation_id')::uuid,
-        'another', array['one']
-    ),
-    null,
-    'a request that stored nothing is not replayed'
-)
+select
+    is(
+        pg_temp.replay(
+            '11111111-1111-4111-8111-111111111111',
+            (t.reply ->> 'conversation_id')::uuid,
+            'another', array['one']
+        ),
+        null,
+        'a request that stored nothing is not replayed'
+    )
 from turn as t;
 
 select is(
@@ -65,24 +70,28 @@ select is(
     'nor is one that stored a turn of another conversation'
 );
 
-select is(
-    pg_temp.replay(
-        '22222222-2222-4222-8222-222222222222', (t.reply ->> 'conversation_id')::uuid,
-        'r', array['one']
-    ),
-    null,
-    'or of another owner'
-)
+select
+    is(
+        pg_temp.replay(
+            '22222222-2222-4222-8222-222222222222',
+            (t.reply ->> 'conversation_id')::uuid,
+            'r', array['one']
+        ),
+        null,
+        'or of another owner'
+    )
 from turn as t;
 
-select is(
-    turnkeep.replayed_turn(
-        '11111111-1111-4111-8111-111111111111', (t.reply ->> 'conversation_id')::uuid,
-        'r', '[{"role": "user", "content": "a"}]', null
-    ) -> 'files',
-    '[]',
-    'a retry that names no files gets none'
-)
+select
+    is(
+        turnkeep.replayed_turn(
+            '11111111-1111-4111-8111-111111111111',
+            (t.reply ->> 'conversation_id')::uuid,
+            'r', '[{"role": "user", "content": "a"}]', null
+        ) -> 'files',
+        '[]',
+        'a retry that names no files gets none'
+    )
 from turn as t;
 
 select append_turn(
@@ -90,32 +99,38 @@ select append_turn(
     owner_id => '11111111-1111-4111-8111-111111111111'
 ) is null as is_null;
 
-select is(
-    jsonb_path_query_array(
-        pg_temp.replay(
-            '11111111-1111-4111-8111-111111111111', (t.reply ->> 'conversation_id')::uuid,
-            'r', array['one', 'three', 'four']
+select
+    is(
+        jsonb_path_query_array(
+            pg_temp.replay(
+                '11111111-1111-4111-8111-111111111111',
+                (t.reply ->> 'conversation_id')::uuid,
+                'r',
+                array['one', 'three', 'four']
+            ),
+            '$.files[*].keyvalue() ? (@.key == "created" || @.key == "linked").value'
         ),
-        '$.files[*].keyvalue() ? (@.key == "created" || @.key == "linked").value'
-    ),
-    '[true, true, false, false]',
-    'a later turn''s file was neither created nor linked by this one'
-)
+        '[true, true, false, false]',
+        'a later turn''s file was neither created nor linked by this one'
+    )
 from turn as t;
 
-select unlink_files_from_conversation(
-    (t.reply ->> 'conversation_id')::uuid, array[(t.reply #>> '{files,0,id}')::uuid]
-) is null as is_null
+select
+    unlink_files_from_conversation(
+        (t.reply ->> 'conversation_id')::uuid, array[(t.reply #>> '{files,0,id}')::uuid]
+    ) is null as is_null
 from turn as t;
 
-select is(
-    pg_temp.replay(
-        '11111111-1111-4111-8111-111111111111', (t.reply ->> 'conversation_id')::uuid,
-        'r', array['one']
-    ) #> '{files,0,linked}',
-    'false',
-    'a link that has gone since is not said to be there'
-)
+select
+    is(
+        pg_temp.replay(
+            '11111111-1111-4111-8111-111111111111',
+            (t.reply ->> 'conversation_id')::uuid,
+            'r', array['one']
+        ) #> '{files,0,linked}',
+        'false',
+        'a link that has gone since is not said to be there'
+    )
 from turn as t;
 
 select is(
@@ -123,14 +138,16 @@ select is(
     'nor is the file, once it is cleaned up'
 );
 
-select is(
-    pg_temp.replay(
-        '11111111-1111-4111-8111-111111111111', (t.reply ->> 'conversation_id')::uuid,
-        'r', array['one', 'two']
-    ) #>> '{files,0,storage_path}',
-    'two',
-    'the others come back as before'
-)
+select
+    is(
+        pg_temp.replay(
+            '11111111-1111-4111-8111-111111111111',
+            (t.reply ->> 'conversation_id')::uuid,
+            'r', array['one', 'two']
+        ) #>> '{files,0,storage_path}',
+        'two',
+        'the others come back as before'
+    )
 from turn as t;
 
 select * from finish();

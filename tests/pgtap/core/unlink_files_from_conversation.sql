@@ -1,4 +1,5 @@
--- What public.unlink_files_from_conversation does is tested there; here, with whose rights.
+-- What public.unlink_files_from_conversation does is tested there; here, with whose
+-- rights.
 begin;
 
 select plan(4);
@@ -22,7 +23,7 @@ values (
 
 set local role authenticated;
 set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
-set local turnkeep.owner_id to '22222222-2222-4222-8222-222222222222';
+set local "turnkeep.owner_id" to '22222222-2222-4222-8222-222222222222';
 
 select is(
     turnkeep.unlink_files_from_conversation(

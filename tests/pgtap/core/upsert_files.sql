@@ -57,30 +57,33 @@ select is(
 select is(
     (
         select to_jsonb(f) from public.files as f
-        join one as o on f.id = o.file_ids[1]
+        inner join one as o on f.id = o.file_ids[1]
     ),
     (
-        select jsonb_build_object(
-            'id', o.file_ids[1],
-            'owner_id', '11111111-1111-4111-8111-111111111111',
-            'size_bytes', 5,
-            'created_at', now(),
-            'stored_at', null,
-            'unlinked_since', now(),
-            'file_type', 'cache',
-            'bucket_id', 'mine',
-            'storage_path', 'new/one',
-            'original_name', 'One',
-            'mime_type', 'text/plain',
-            'sha256', repeat('0', 63) || '1',
-            'metadata', '{"a": 1}'::jsonb
-        )
+        select
+            jsonb_build_object(
+                'id', o.file_ids[1],
+                'owner_id', '11111111-1111-4111-8111-111111111111',
+                'size_bytes', 5,
+                'created_at', now(),
+                'stored_at', null,
+                'unlinked_since', now(),
+                'file_type', 'cache',
+                'bucket_id', 'mine',
+                'storage_path', 'new/one',
+                'original_name', 'One',
+                'mime_type', 'text/plain',
+                'sha256', repeat('0', 63) || '1',
+                'metadata', '{"a": 1}'::jsonb
+            )
         from one as o
     ),
     'with all that the client said, not stored yet, and unlinked since now'
 );
 
-select is(pg_temp.advisory_locks(), 0::bigint, 'a file by itself takes no lock of its owner');
+select is(
+    pg_temp.advisory_locks(), 0::bigint, 'a file by itself takes no lock of its owner'
+);
 
 create temporary table linked as
 select * from pg_temp.upsert('[{"storage_path": "new/two"}]', '{}', '2000-01-01');
@@ -91,12 +94,17 @@ select results_eq(
     from public.files as f
     join linked as l on f.id = l.file_ids[1]
     $$,
-    $$ values ('2000-01-01'::timestamptz, '2000-01-01'::timestamptz, null::timestamptz) $$,
+    $$
+    values ('2000-01-01'::timestamptz, '2000-01-01'::timestamptz, null::timestamptz)
+    $$,
     'a file that is linked at once is stored, and never was unlinked'
 );
 
 create temporary table before as
-select f.id, f.ctid as place from public.files as f;
+select
+    f.id,
+    f.ctid as place
+from public.files as f;
 
 create temporary table batch as
 select * from pg_temp.upsert(
@@ -117,7 +125,7 @@ select is(
         select array_agg(f.storage_path order by i.place)
         from batch as b
         cross join unnest(b.file_ids) with ordinality as i (id, place)
-        join public.files as f on f.id = i.id
+        inner join public.files as f on i.id = f.id
     ),
     array['b', 'new/c', 'new/two', 'new/three', 'a', 'new/three', 'b', 'new/c'],
     'gives a file for each of the argument: the same path or content is the same file'
@@ -127,7 +135,7 @@ select is(
     (
         select array_agg(f.storage_path order by f.storage_path)
         from batch as b
-        join public.files as f on f.id = any (b.created_ids)
+        inner join public.files as f on f.id = any(b.created_ids)
     ),
     array['new/c', 'new/three'],
     'creates those that were not there, once, also when another owner has the content'
@@ -139,13 +147,16 @@ select set_eq(
     'and writes none of the others'
 );
 
-select is(pg_temp.advisory_locks(), 1::bigint, 'a batch that inserts takes a lock of its owner');
+select is(
+    pg_temp.advisory_locks(), 1::bigint,
+    'a batch that inserts takes a lock of its owner'
+);
 
 select is(
     (
         select count(*) from batch as b
         cross join lateral (select distinct unnest(b.file_ids)) as i (id)
-        join public.files as f on f.id = i.id
+        inner join public.files as f on i.id = f.id
         where f.xmax::text <> '0'
     ),
     5::bigint,
@@ -187,15 +198,18 @@ select ok(
 );
 
 select is(
-    (select u.file_ids || u.created_ids from pg_temp.upsert('[]', '{}', null) as u), '{}',
+    (select u.file_ids || u.created_ids from pg_temp.upsert('[]', '{}', null) as u),
+    '{}',
     'no files are no error'
 );
 
-select throws_ok(
-    format('select pg_temp.upsert(%L, ''{}'', null)', u.files),
-    'PT409', u.message, u.title
-)
-from (values
+select
+    throws_ok(
+        format('select pg_temp.upsert(%L, ''{}'', null)', u.files),
+        'PT409', u.message, u.title
+    )
+from (
+    values
     (
         '[{"storage_path": "c"}]',
         'storage_path belongs to another owner',
@@ -232,7 +246,10 @@ from (values
 ) as u (files, message, title);
 
 select is_empty(
-    $$ select from public.files as f where f.storage_path in ('new/four', 'new/five') $$,
+    $$
+    select from public.files as f
+    where f.storage_path in ('new/four', 'new/five')
+    $$,
     'what is refused leaves nothing behind'
 );
 

@@ -231,11 +231,13 @@ select is(
     'a title that comes late changes nothing'
 );
 
-select throws_ok(
-    format('select append_turn(''talk'', %L, request_id => ''one'')', m.messages),
-    'PT409', 'request_id was used for another turn', m.title
-)
-from (values
+select
+    throws_ok(
+        format('select append_turn(''talk'', %L, request_id => ''one'')', m.messages),
+        'PT409', 'request_id was used for another turn', m.title
+    )
+from (
+    values
     (
         '[
             {"role": "system", "content": "Be kind.", "metadata": {"a": 1}},
@@ -329,48 +331,56 @@ from registered as r;
 update public.files set unlinked_since = '2000-01-01', created_at = '2000-01-01';
 
 create temporary table filed as
-select append_turn(
-    'files',
-    jsonb_build_array(
-        jsonb_build_object(
-            'role', 'user', 'content', 'see',
-            'file_ids', jsonb_build_array(k.two, k.two, k.one)
+select
+    append_turn(
+        'files',
+        jsonb_build_array(
+            jsonb_build_object(
+                'role', 'user', 'content', 'see',
+                'file_ids', jsonb_build_array(k.two, k.two, k.one)
+            ),
+            jsonb_build_object(
+                'role', 'assistant', 'content', 'hm',
+                'file_ids', '["f0000000-0000-4000-8000-00000000000d"]'::jsonb
+            )
         ),
-        jsonb_build_object(
-            'role', 'assistant', 'content', 'hm',
-            'file_ids', '["f0000000-0000-4000-8000-00000000000d"]'::jsonb
-        )
-    ),
-    jsonb_build_array(
-        jsonb_build_object(
-            'storage_path', 'new/b', 'bucket_id', 'mine', 'original_name', 'B',
-            'mime_type', 'text/plain', 'size_bytes', 3, 'sha256', repeat('B', 64),
-            'file_type', 'cache', 'metadata', '{"x": 1}'::jsonb
+        jsonb_build_array(
+            jsonb_build_object(
+                'storage_path', 'new/b', 'bucket_id', 'mine', 'original_name', 'B',
+                'mime_type', 'text/plain', 'size_bytes', 3, 'sha256', repeat('B', 64),
+                'file_type', 'cache', 'metadata', '{"x": 1}'::jsonb
+            ),
+            jsonb_build_object('storage_path', 'new/a'),
+            jsonb_build_object('id', k.one),
+            jsonb_build_object('storage_path', 'new/a'),
+            jsonb_build_object('storage_path', 'new/c', 'sha256', repeat('b', 64)),
+            jsonb_build_object('id', 'f0000000-0000-4000-8000-00000000000e'),
+            jsonb_build_object('id', 'f0000000-0000-4000-8000-00000000000e')
         ),
-        jsonb_build_object('storage_path', 'new/a'),
-        jsonb_build_object('id', k.one),
-        jsonb_build_object('storage_path', 'new/a'),
-        jsonb_build_object('storage_path', 'new/c', 'sha256', repeat('b', 64)),
-        jsonb_build_object('id', 'f0000000-0000-4000-8000-00000000000e'),
-        jsonb_build_object('id', 'f0000000-0000-4000-8000-00000000000e')
-    ),
-    'with files'
-) as reply
+        'with files'
+    ) as reply
 from known as k;
 
 select is(
     (select f.reply -> 'files' from filed as f),
     (
-        select jsonb_agg(
-            jsonb_build_object(
-                'id', f.id, 'bucket_id', f.bucket_id, 'storage_path', f.storage_path,
-                'created', f.storage_path like 'new/%', 'linked', true
+        select
+            jsonb_agg(
+                jsonb_build_object(
+                    'id',
+                    f.id,
+                    'bucket_id',
+                    f.bucket_id,
+                    'storage_path',
+                    f.storage_path,
+                    'created', f.storage_path like 'new/%', 'linked', true
+                )
+                order by w.place
             )
-            order by w.place
-        )
-        from unnest(array['new/b', 'new/a', 'known/one', 'known/two'])
+        from
+            unnest(array['new/b', 'new/a', 'known/one', 'known/two'])
             with ordinality as w (path, place)
-        join public.files as f on f.storage_path = w.path
+        inner join public.files as f on w.path = f.storage_path
     ),
     'the reply has each file once, those of the turn before those of its messages'
 );
@@ -383,13 +393,19 @@ select is(
 
 select is(
     (
-        select array_agg(m.file_ids order by m.seq) = array[
-            array[k.two, k.two, k.one]::text,
-            '{f0000000-0000-4000-8000-00000000000d}'
-        ]::text[]
-        from (select m.seq, m.file_ids::text as file_ids
+        select
+            array_agg(m.file_ids order by m.seq) = array[
+                array[k.two, k.two, k.one]::text,
+                '{f0000000-0000-4000-8000-00000000000d}'
+            ]::text[]
+        from (
+            select
+                m.seq,
+                m.file_ids::text as file_ids
             from public.messages as m
-            join filed as f on m.conversation_id::text = f.reply ->> 'conversation_id'
+            inner join
+                filed as f
+                on m.conversation_id::text = f.reply ->> 'conversation_id'
         ) as m
         cross join known as k
         group by k.one, k.two
@@ -414,8 +430,8 @@ select set_eq(
 
 select results_eq(
     $$
-    select f.owner_id, f.original_name, f.mime_type, f.size_bytes, f.sha256 collate "default",
-        f.file_type, f.metadata
+    select f.owner_id, f.original_name, f.mime_type, f.size_bytes,
+        f.sha256 collate "default", f.file_type, f.metadata
     from public.files as f
     where f.storage_path = 'new/b'
     $$,
@@ -430,32 +446,38 @@ select results_eq(
 
 create temporary table state_with_files as select pg_temp.state() as state;
 
-select is(
-    append_turn(
-        'files',
-        jsonb_build_array(
-            jsonb_build_object(
-                'role', 'user', 'content', 'see',
-                'file_ids', jsonb_build_array(k.two, k.two, k.one)
+select
+    is(
+        append_turn(
+            'files',
+            jsonb_build_array(
+                jsonb_build_object(
+                    'role', 'user', 'content', 'see',
+                    'file_ids', jsonb_build_array(k.two, k.two, k.one)
+                ),
+                jsonb_build_object(
+                    'role', 'assistant', 'content', 'hm',
+                    'file_ids', '["f0000000-0000-4000-8000-00000000000d"]'::jsonb
+                )
             ),
-            jsonb_build_object(
-                'role', 'assistant', 'content', 'hm',
-                'file_ids', '["f0000000-0000-4000-8000-00000000000d"]'::jsonb
-            )
-        ),
-        jsonb_build_array(
-            jsonb_build_object(
-                'storage_path', 'new/b', 'bucket_id', 'mine', 'sha256', repeat('B', 64)
+            jsonb_build_array(
+                jsonb_build_object(
+                    'storage_path',
+                    'new/b',
+                    'bucket_id',
+                    'mine',
+                    'sha256',
+                    repeat('B', 64)
+                ),
+                jsonb_build_object('storage_path', 'new/a'),
+                jsonb_build_object('id', k.one),
+                jsonb_build_object('id', 'f0000000-0000-4000-8000-00000000000e')
             ),
-            jsonb_build_object('storage_path', 'new/a'),
-            jsonb_build_object('id', k.one),
-            jsonb_build_object('id', 'f0000000-0000-4000-8000-00000000000e')
+            'with files'
         ),
-        'with files'
-    ),
-    (select f.reply || '{"replayed": true}' from filed as f),
-    'a retry gets the files of its turn, and what the turn made of them'
-)
+        (select f.reply || '{"replayed": true}' from filed as f),
+        'a retry gets the files of its turn, and what the turn made of them'
+    )
 from known as k;
 
 select is(
@@ -482,8 +504,9 @@ select append_turn(
 
 select is(
     (
-        select jsonb_path_query_array(a.reply, '$.files[*].created')
-        || jsonb_path_query_array(a.reply, '$.files[*].linked')
+        select
+            jsonb_path_query_array(a.reply, '$.files[*].created')
+            || jsonb_path_query_array(a.reply, '$.files[*].linked')
         from again as a
     ),
     '[false, true, false, true]',
@@ -503,10 +526,12 @@ select is(
 
 create temporary table state_before_refusals as select pg_temp.state() as state;
 
-select throws_ok(
-    format('select append_turn(%s)', c.arguments), c.code, c.message, c.title
-)
-from (values
+select
+    throws_ok(
+        format('select append_turn(%s)', c.arguments), c.code, c.message, c.title
+    )
+from (
+    values
     (
         $$ null, '[{"role": "user", "content": "a"}]' $$,
         'PT422', 'continuation_id is empty or too long', 'a conversation has a name'
@@ -517,7 +542,8 @@ from (values
     ),
     (
         $$ repeat('x', 501), '[{"role": "user", "content": "a"}]' $$,
-        'PT422', 'continuation_id is empty or too long', 'a name has 500 characters at most'
+        'PT422', 'continuation_id is empty or too long',
+        'a name has 500 characters at most'
     ),
     (
         $$ 'c', '[{"role": "user", "content": "a"}]', request_id => '' $$,
@@ -525,7 +551,8 @@ from (values
     ),
     (
         $$ 'c', '[{"role": "user", "content": "a"}]', request_id => repeat('x', 201) $$,
-        'PT422', 'request_id is empty or too long', 'a request_id has 200 characters at most'
+        'PT422', 'request_id is empty or too long',
+        'a request_id has 200 characters at most'
     ),
     (
         $$ 'c', '[{"role": "user", "content": "a"}]', metadata => '[]' $$,
@@ -685,18 +712,19 @@ select throws_ok(
     'a user registers what is in the user''s own folder'
 );
 
-select is(
-    append_turn(
-        'talk', '[{"role": "user", "content": "Mine?"}]',
-        jsonb_build_array(jsonb_build_object('id', f.reply #> '{files,0,id}'))
-    ) - '{conversation_id, messages}'::text[],
-    jsonb_build_object(
-        'continuation_id', 'talk', 'request_id', null, 'created', false,
-        'replayed', false, 'files', '[]'::jsonb,
-        'unknown_files', jsonb_build_array(f.reply #> '{files,0,id}'), 'next_seq', 3
-    ),
-    'a file of another owner is as unknown as one that is not there'
-)
+select
+    is(
+        append_turn(
+            'talk', '[{"role": "user", "content": "Mine?"}]',
+            jsonb_build_array(jsonb_build_object('id', f.reply #> '{files,0,id}'))
+        ) - '{conversation_id, messages}'::text[],
+        jsonb_build_object(
+            'continuation_id', 'talk', 'request_id', null, 'created', false,
+            'replayed', false, 'files', '[]'::jsonb,
+            'unknown_files', jsonb_build_array(f.reply #> '{files,0,id}'), 'next_seq', 3
+        ),
+        'a file of another owner is as unknown as one that is not there'
+    )
 from filed as f;
 
 set local "request.jwt.claims" to '{"sub": "22222222-2222-4222-8222-222222222222"}';
@@ -746,15 +774,16 @@ select is(
     'the service writes for a user, with any path'
 );
 
-select is(
-    append_turn(
-        'talk', '[{"role": "assistant", "content": "Yours?"}]',
-        jsonb_build_array(jsonb_build_object('id', f.reply #> '{files,0,id}')),
-        owner_id => '11111111-1111-4111-8111-111111111111'
-    ) -> 'unknown_files',
-    jsonb_build_array(f.reply #> '{files,0,id}'),
-    'but links no file of another owner'
-)
+select
+    is(
+        append_turn(
+            'talk', '[{"role": "assistant", "content": "Yours?"}]',
+            jsonb_build_array(jsonb_build_object('id', f.reply #> '{files,0,id}')),
+            owner_id => '11111111-1111-4111-8111-111111111111'
+        ) -> 'unknown_files',
+        jsonb_build_array(f.reply #> '{files,0,id}'),
+        'but links no file of another owner'
+    )
 from filed as f;
 
 reset role;

@@ -12,7 +12,8 @@ select
             owner_id => o.id
         ) ->> 'conversation_id'
     )::uuid as conversation_id
-from (values
+from (
+    values
     ('11111111-1111-4111-8111-111111111111'::uuid, 'alice/'),
     ('22222222-2222-4222-8222-222222222222', 'bob/')
 ) as o (id, path);
@@ -67,7 +68,9 @@ select results_eq(
     'the grace period is 24 hours'
 );
 
-select is(pg_temp.paths(), 'alice/linked bob/linked young', 'the younger one is spared');
+select is(
+    pg_temp.paths(), 'alice/linked bob/linked young', 'the younger one is spared'
+);
 
 select results_eq(
     $$
@@ -149,7 +152,8 @@ select results_eq(
 
 -- Marked, and linked all the same.
 
-update public.files set unlinked_since = '2000-01-01' where storage_path = 'alice/linked';
+update public.files set unlinked_since = '2000-01-01'
+where storage_path = 'alice/linked';
 
 select is(pg_temp.orphan('old', '1 year') is null, false, 'a path may come back');
 
@@ -181,7 +185,7 @@ select results_eq(
 select is(
     (
         select count(*) from public.files as f
-        join public.conversation_files as l on l.file_id = f.id
+        inner join public.conversation_files as l on f.id = l.file_id
         where f.unlinked_since is null
     ),
     2::bigint,
@@ -198,20 +202,23 @@ select results_eq(
 );
 
 select is(
-    (select count(*) from turnkeep.storage_deletions as s), 7::bigint,
+    (select count(*) from turnkeep.storage_deletions), 7::bigint,
     'each object has one'
 );
 
 -- What unlinking leaves behind, and what is registered and forgotten.
 
-select is(
-    unlink_files_from_conversation(
-        t.conversation_id,
-        array(select f.id from public.files as f where f.storage_path = 'bob/linked')
-    ) #> '{orphaned,0}' is null,
-    false,
-    'a link may go'
-)
+select
+    is(
+        unlink_files_from_conversation(
+            t.conversation_id,
+            array(
+                select f.id from public.files as f where f.storage_path = 'bob/linked'
+            )
+        ) #> '{orphaned,0}' is null,
+        false,
+        'a link may go'
+    )
 from talk as t
 where t.owner_id = '22222222-2222-4222-8222-222222222222';
 
@@ -234,11 +241,13 @@ select results_eq(
     'after it they go, whoever owns them'
 );
 
-select throws_ok(
-    format('select * from cleanup_orphaned_files(%s)', c.arguments),
-    'PT422', c.message, c.title
-)
-from (values
+select
+    throws_ok(
+        format('select * from cleanup_orphaned_files(%s)', c.arguments),
+        'PT422', c.message, c.title
+    )
+from (
+    values
     ('''-1 second''', 'grace is negative', 'no file is deleted before its time'),
     ('max_files => 0', 'max_files is out of range', 'a batch has a file'),
     ('max_files => 10001', 'max_files is out of range', 'a batch has an end')

@@ -24,7 +24,8 @@ select
         )),
         title => 'Talk of ' || o.name, metadata => '{"c": 1}', owner_id => o.id
     ) as reply
-from (values
+from (
+    values
     ('11111111-1111-4111-8111-111111111111'::uuid, 'Alice'),
     ('22222222-2222-4222-8222-222222222222', 'Bob')
 ) as o (id, name);
@@ -128,17 +129,27 @@ select format(
 )
 $function$;
 
-select is(
-    pg_temp.page(get_thread('long', p.message_limit, p.before_seq)), p.page, p.title
-)
-from (values
-    (4, null, '[7, 8, 9, 10] before 7', 'the newest messages come first, oldest on top'),
+select
+    is(
+        pg_temp.page(get_thread('long', p.message_limit, p.before_seq)), p.page, p.title
+    )
+from (
+    values
+    (
+        4, null,
+        '[7, 8, 9, 10] before 7',
+        'the newest messages come first, oldest on top'
+    ),
     (4, 7, '[3, 4, 5, 6] before 3', 'the page before goes on without a gap'),
     (4, 3, '[1, 2] before null', 'the first page has none before it'),
     (2, 3, '[1, 2] before null', 'nor when it is full'),
     (10, null, '[1, 2, 3, 4, 5, 6, 7, 8, 9, 10] before null', 'one page may hold all'),
     (9, null, '[2, 3, 4, 5, 6, 7, 8, 9, 10] before 2', 'or all but one'),
-    (1000, 11, '[1, 2, 3, 4, 5, 6, 7, 8, 9, 10] before null', 'a page has room for 1000'),
+    (
+        1000, 11,
+        '[1, 2, 3, 4, 5, 6, 7, 8, 9, 10] before null',
+        'a page has room for 1000'
+    ),
     (1, 100, '[10] before 10', 'after the end is the end'),
     (5, 1, '[] before null', 'before the beginning is nothing'),
     (5, -3, '[] before null', 'and remains nothing')
@@ -154,17 +165,21 @@ select is(
     'a page has 50 messages unless the client wants another number'
 );
 
-select throws_ok(
-    format('select get_thread(''long'', %s)', p.message_limit),
-    'PT422', 'message_limit is out of range',
-    format('a page of %s messages is refused', p.message_limit)
-)
+select
+    throws_ok(
+        format('select get_thread(''long'', %s)', p.message_limit),
+        'PT422', 'message_limit is out of range',
+        format('a page of %s messages is refused', p.message_limit)
+    )
 from (values (0), (-1), (1001)) as p (message_limit);
 
 -- Files.
 
 select link_files_to_conversation(
-    (append_turn('shelf', '[{"role": "user", "content": "a"}]') ->> 'conversation_id')::uuid,
+    (
+        append_turn('shelf', '[{"role": "user", "content": "a"}]')
+        ->> 'conversation_id'
+    )::uuid,
     (
         select array_agg((f.file ->> 'id')::uuid)
         from jsonb_path_query(
@@ -178,11 +193,13 @@ select link_files_to_conversation(
 ) is null as is_null;
 
 update public.conversation_files as l
-set added_at = '2000-01-01'::timestamptz
-+ substring(f.storage_path from '\d+')::integer * interval '1 minute'
+set
+    added_at = '2000-01-01'::timestamptz
+    + substring(f.storage_path from '\d+')::integer * interval '1 minute'
 from public.files as f
-where f.id = l.file_id
-  and f.storage_path like 'shelf/%';
+where
+    f.id = l.file_id
+    and f.storage_path like 'shelf/%';
 
 select append_turn(
     'shelf', '[{"role": "user", "content": "one more"}]', '[{"storage_path": "top"}]'

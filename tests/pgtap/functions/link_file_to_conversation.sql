@@ -55,11 +55,15 @@ select is(
     'a file that is not there is an answer, not an error'
 );
 
-select throws_ok(
-    format('select link_file_to_conversation(%L, %L)', l.conversation_id, l.file_id),
-    l.code, l.message, l.title
-)
-from (values
+select
+    throws_ok(
+        format(
+            'select link_file_to_conversation(%L, %L)', l.conversation_id, l.file_id
+        ),
+        l.code, l.message, l.title
+    )
+from (
+    values
     (
         'c0000000-0000-4000-8000-00000000000a', null,
         'PT400', 'an id is null', 'a file has an id'
@@ -70,7 +74,8 @@ from (values
     ),
     (
         'c0000000-0000-4000-8000-00000000000e', 'f0000000-0000-4000-8000-00000000000a',
-        'PT404', 'conversation not found', 'a conversation that is not there is not found'
+        'PT404', 'conversation not found',
+        'a conversation that is not there is not found'
     ),
     (
         'c0000000-0000-4000-8000-00000000000b', 'f0000000-0000-4000-8000-00000000000a',

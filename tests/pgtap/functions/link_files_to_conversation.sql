@@ -28,19 +28,24 @@ select is(
     link_files_to_conversation(
         'c0000000-0000-4000-8000-00000000000a',
         array[
-            'f0000000-0000-4000-8000-00000000000e', 'f0000000-0000-4000-8000-00000000000b',
-            'f0000000-0000-4000-8000-00000000000c', 'f0000000-0000-4000-8000-00000000000b',
-            'f0000000-0000-4000-8000-00000000000a', 'f0000000-0000-4000-8000-00000000000e'
+            'f0000000-0000-4000-8000-00000000000e',
+            'f0000000-0000-4000-8000-00000000000b',
+            'f0000000-0000-4000-8000-00000000000c',
+            'f0000000-0000-4000-8000-00000000000b',
+            'f0000000-0000-4000-8000-00000000000a',
+            'f0000000-0000-4000-8000-00000000000e'
         ]::uuid[]
     ),
     '{
         "conversation_id": "c0000000-0000-4000-8000-00000000000a",
         "linked": [
-            "f0000000-0000-4000-8000-00000000000a", "f0000000-0000-4000-8000-00000000000b"
+            "f0000000-0000-4000-8000-00000000000a",
+            "f0000000-0000-4000-8000-00000000000b"
         ],
         "already_linked": [],
         "unknown": [
-            "f0000000-0000-4000-8000-00000000000c", "f0000000-0000-4000-8000-00000000000e"
+            "f0000000-0000-4000-8000-00000000000c",
+            "f0000000-0000-4000-8000-00000000000e"
         ]
     }',
     'gives each id once, sorted, with these keys and no others; doubles are no error'
@@ -84,25 +89,35 @@ select results_eq(
     'the conversation has a new version, and no message more'
 );
 
-create temporary table before as
-select 'conversation' as kind, c.id, c.ctid as place from public.conversations as c
+create function pg_temp.rows()
+returns table (kind text, id uuid, place tid)
+language sql
+as $function$
+select 'conversation', c.id, c.ctid from public.conversations as c
 union all
 select 'file', f.id, f.ctid from public.files as f
 union all
-select 'link', l.file_id, l.ctid from public.conversation_files as l;
+select 'link', l.file_id, l.ctid from public.conversation_files as l
+$function$;
+
+create temporary table before as
+select r.*
+from pg_temp.rows() as r;
 
 select is(
     link_files_to_conversation(
         'c0000000-0000-4000-8000-00000000000a',
         array[
-            'f0000000-0000-4000-8000-00000000000b', 'f0000000-0000-4000-8000-00000000000a'
+            'f0000000-0000-4000-8000-00000000000b',
+            'f0000000-0000-4000-8000-00000000000a'
         ]::uuid[]
     ),
     '{
         "conversation_id": "c0000000-0000-4000-8000-00000000000a",
         "linked": [],
         "already_linked": [
-            "f0000000-0000-4000-8000-00000000000a", "f0000000-0000-4000-8000-00000000000b"
+            "f0000000-0000-4000-8000-00000000000a",
+            "f0000000-0000-4000-8000-00000000000b"
         ],
         "unknown": []
     }',
@@ -110,14 +125,8 @@ select is(
 );
 
 select set_eq(
-    $$
-    select 'conversation' as kind, c.id, c.ctid as place from public.conversations as c
-    union all
-    select 'file', f.id, f.ctid from public.files as f
-    union all
-    select 'link', l.file_id, l.ctid from public.conversation_files as l
-    $$,
-    'select b.kind, b.id, b.place from before as b',
+    'select r.* from pg_temp.rows() as r',
+    'select b.* from before as b',
     'and writes nothing'
 );
 
@@ -147,11 +156,15 @@ select is(
     'a conversation does not become older'
 );
 
-select throws_ok(
-    format('select link_files_to_conversation(%L, %L)', l.conversation_id, l.file_ids),
-    l.code, l.message, l.title
-)
-from (values
+select
+    throws_ok(
+        format(
+            'select link_files_to_conversation(%L, %L)', l.conversation_id, l.file_ids
+        ),
+        l.code, l.message, l.title
+    )
+from (
+    values
     (
         null, '{f0000000-0000-4000-8000-00000000000a}',
         'PT400', 'an id is null', 'a conversation has an id'
@@ -172,7 +185,8 @@ from (values
     ),
     (
         'c0000000-0000-4000-8000-00000000000e', '{}',
-        'PT404', 'conversation not found', 'a conversation that is not there is not found'
+        'PT404', 'conversation not found',
+        'a conversation that is not there is not found'
     )
 ) as l (conversation_id, file_ids, code, message, title);
 
@@ -185,7 +199,10 @@ select is(
                 from jsonb_path_query(
                     register_files(
                         (
-                            select jsonb_agg(jsonb_build_object('storage_path', 'm/' || i))
+                            select
+                                jsonb_agg(
+                                    jsonb_build_object('storage_path', 'm/' || i)
+                                )
                             from generate_series(1, 1000) as i
                         ),
                         '11111111-1111-4111-8111-111111111111'
@@ -208,7 +225,8 @@ select is(
     link_files_to_conversation(
         'c0000000-0000-4000-8000-00000000000a',
         array[
-            'f0000000-0000-4000-8000-00000000000a', 'f0000000-0000-4000-8000-00000000000c'
+            'f0000000-0000-4000-8000-00000000000a',
+            'f0000000-0000-4000-8000-00000000000c'
         ]::uuid[]
     ),
     '{
@@ -231,7 +249,7 @@ select throws_ok(
     'and not to a conversation of another owner'
 );
 
-set local turnkeep.owner_id to '22222222-2222-4222-8222-222222222222';
+set local "turnkeep.owner_id" to '22222222-2222-4222-8222-222222222222';
 
 select throws_ok(
     $$
@@ -263,7 +281,8 @@ select is(
     link_files_to_conversation(
         'c0000000-0000-4000-8000-00000000000b',
         array[
-            'f0000000-0000-4000-8000-00000000000a', 'f0000000-0000-4000-8000-00000000000c'
+            'f0000000-0000-4000-8000-00000000000a',
+            'f0000000-0000-4000-8000-00000000000c'
         ]::uuid[]
     ),
     '{

@@ -13,17 +13,19 @@ select register_files(
 select is(
     (select f.reply from first as f),
     (
-        select jsonb_build_object('files', jsonb_agg(
-            jsonb_build_object(
-                'id', f.id, 'bucket_id', w.bucket, 'storage_path', w.path,
-                'created', true, 'upload_needed', true
-            )
-            order by w.place
-        ))
-        from (values
+        select
+            jsonb_build_object('files', jsonb_agg(
+                jsonb_build_object(
+                    'id', f.id, 'bucket_id', w.bucket, 'storage_path', w.path,
+                    'created', true, 'upload_needed', true
+                )
+                order by w.place
+            ))
+        from (
+            values
             (1, 'b', 'user-files'), (2, 'a', 'generated-files'), (3, 'b', 'user-files')
         ) as w (place, path, bucket)
-        join public.files as f on f.storage_path = w.path
+        inner join public.files as f on w.path = f.storage_path
     ),
     'gives each file in the order of the argument, with these keys and no others'
 );
@@ -44,13 +46,14 @@ select results_eq(
 
 update public.files set unlinked_since = '2000-01-01' where storage_path = 'b';
 
-select is(
-    register_files('[{"storage_path": "b"}]', null),
-    jsonb_set(f.reply, '{files}', jsonb_build_array(
-        f.reply #> '{files,0}' || '{"created": false}'
-    )),
-    'registering again gives the same file'
-)
+select
+    is(
+        register_files('[{"storage_path": "b"}]', null),
+        jsonb_set(f.reply, '{files}', jsonb_build_array(
+            f.reply #> '{files,0}' || '{"created": false}'
+        )),
+        'registering again gives the same file'
+    )
 from first as f;
 
 select is(
@@ -59,7 +62,7 @@ select is(
 );
 
 select is(
-    (select count(*) from public.files as f), 2::bigint,
+    (select count(*) from public.files), 2::bigint,
     'but no second file'
 );
 
@@ -69,7 +72,10 @@ select append_turn(
 ) as reply;
 
 create temporary table before as
-select f.id, f.ctid as place from public.files as f where f.storage_path = 'b';
+select
+    f.id,
+    f.ctid as place
+from public.files as f where f.storage_path = 'b';
 
 select is(
     register_files('[{"storage_path": "b"}]') #> '{files,0,upload_needed}', 'false',
@@ -79,20 +85,21 @@ select is(
 select is(
     (
         select f.unlinked_since from public.files as f
-        join before as b on f.id = b.id and f.ctid = b.place
+        inner join before as b on f.id = b.id and f.ctid = b.place
     ),
     null,
     'and is not marked as unused, nor written, when it is registered again'
 );
 
-select isnt(
-    unlink_files_from_conversation(
-        (t.reply ->> 'conversation_id')::uuid,
-        array[(t.reply #>> '{files,0,id}')::uuid]
-    ),
-    null,
-    'the turn may lose it again'
-)
+select
+    isnt(
+        unlink_files_from_conversation(
+            (t.reply ->> 'conversation_id')::uuid,
+            array[(t.reply #>> '{files,0,id}')::uuid]
+        ),
+        null,
+        'the turn may lose it again'
+    )
 from turn as t;
 
 select is(
@@ -124,10 +131,12 @@ select is(
     'of the same owner: nobody learns what others have'
 );
 
-select throws_ok(
-    format('select register_files(%L)', f.files), f.code, f.message, f.title
-)
-from (values
+select
+    throws_ok(
+        format('select register_files(%L)', f.files), f.code, f.message, f.title
+    )
+from (
+    values
     (null, 'PT400', 'files is not an array', 'no files are no list'),
     ('{}', 'PT400', 'files is not an array', 'an object is no list'),
     ('[1]', 'PT400', 'a file is not an object', 'a number is no file'),
@@ -151,11 +160,13 @@ from (values
     ),
     (
         '[{"storage_path": "x", "file_type": "x"}]',
-        'PT422', 'file_type is none of user_upload, generated, cache', 'three types exist'
+        'PT422', 'file_type is none of user_upload, generated, cache',
+        'three types exist'
     ),
     (
         '[{"storage_path": "x/"}]',
-        'PT422', 'storage_path is no plain path of 1 to 1024 bytes', 'a folder is no file'
+        'PT422', 'storage_path is no plain path of 1 to 1024 bytes',
+        'a folder is no file'
     ),
     (
         '[{"storage_path": "bob/c"}]',
@@ -173,7 +184,9 @@ from (values
         'one path has one content'
     ),
     (
-        format('[{"storage_path": "x", "sha256": "%s", "size_bytes": 4}]', repeat('c', 64)),
+        format(
+            '[{"storage_path": "x", "sha256": "%s", "size_bytes": 4}]', repeat('c', 64)
+        ),
         'PT409', 'a file with other content is registered',
         'one content has one size'
     )
@@ -190,11 +203,12 @@ create temporary table many as
 select jsonb_agg(jsonb_build_object('storage_path', 'many/' || i) order by i) as files
 from generate_series(1, 1000) as i;
 
-select is(
-    jsonb_path_query_array(register_files(m.files), '$.files[*].storage_path'),
-    jsonb_path_query_array(m.files, '$[*].storage_path'),
-    'a thousand are a batch, and keep their order'
-)
+select
+    is(
+        jsonb_path_query_array(register_files(m.files), '$.files[*].storage_path'),
+        jsonb_path_query_array(m.files, '$[*].storage_path'),
+        'a thousand are a batch, and keep their order'
+    )
 from many as m;
 
 select throws_ok(
@@ -226,7 +240,9 @@ select is(
 
 select throws_ok(
     $$
-    select register_files('[{"storage_path": "22222222-2222-4222-8222-222222222222/a"}]')
+    select register_files(
+        '[{"storage_path": "22222222-2222-4222-8222-222222222222/a"}]'
+    )
     $$,
     'PT422', 'storage_path is outside the owner''s folder',
     'another user''s folder is closed'
@@ -253,7 +269,9 @@ set local "request.jwt.claims" to '{"sub": "00000000-0000-0000-0000-000000000000
 
 select throws_ok(
     $$
-    select register_files('[{"storage_path": "00000000-0000-0000-0000-000000000000/a"}]')
+    select register_files(
+        '[{"storage_path": "00000000-0000-0000-0000-000000000000/a"}]'
+    )
     $$,
     'PT403', 'nobody is signed in',
     'no token makes its bearer the service'

@@ -11,55 +11,73 @@ values
 insert into public.files (
     id, owner_id, bucket_id, storage_path, original_name, stored_at, unlinked_since
 )
-select v.id, v.owner_id, 'user-files', v.path, v.path, '2000-01-01', v.unlinked_since
-from (values
-    (
-        'f0000000-0000-4000-8000-000000000001'::uuid,
-        '11111111-1111-4111-8111-111111111111'::uuid, 'once', null::timestamptz
-    ),
-    (
-        'f0000000-0000-4000-8000-000000000002',
-        '11111111-1111-4111-8111-111111111111', 'twice', null
-    ),
-    (
-        'f0000000-0000-4000-8000-000000000003',
-        '11111111-1111-4111-8111-111111111111', 'never', '2000-01-01'
-    ),
-    (
-        'f0000000-0000-4000-8000-000000000004',
-        '11111111-1111-4111-8111-111111111111', 'stays', null
-    ),
-    (
-        'f0000000-0000-4000-8000-000000000005',
-        '22222222-2222-4222-8222-222222222222', 'bob''s', null
-    )
-) as v (id, owner_id, path, unlinked_since);
+values
+(
+    'f0000000-0000-4000-8000-000000000001', '11111111-1111-4111-8111-111111111111',
+    'user-files', 'once', 'a', '2000-01-01', null
+),
+(
+    'f0000000-0000-4000-8000-000000000002', '11111111-1111-4111-8111-111111111111',
+    'user-files', 'twice', 'a', '2000-01-01', null
+),
+(
+    'f0000000-0000-4000-8000-000000000003', '11111111-1111-4111-8111-111111111111',
+    'user-files', 'never', 'a', '2000-01-01', '2000-01-01'
+),
+(
+    'f0000000-0000-4000-8000-000000000004', '11111111-1111-4111-8111-111111111111',
+    'user-files', 'stays', 'a', '2000-01-01', null
+),
+(
+    'f0000000-0000-4000-8000-000000000005', '22222222-2222-4222-8222-222222222222',
+    'user-files', 'of Bob', 'a', '2000-01-01', null
+);
 
 insert into public.conversation_files (conversation_id, file_id, owner_id)
-select c.id, f.id, c.owner_id
-from public.conversations as c
-join public.files as f using (owner_id)
-where (c.continuation_id, f.storage_path) in (
-    ('a', 'once'), ('a', 'twice'), ('d', 'twice'), ('a', 'stays'), ('b', 'bob''s')
+values
+(
+    'c0000000-0000-4000-8000-00000000000a', 'f0000000-0000-4000-8000-000000000001',
+    '11111111-1111-4111-8111-111111111111'
+),
+(
+    'c0000000-0000-4000-8000-00000000000a', 'f0000000-0000-4000-8000-000000000002',
+    '11111111-1111-4111-8111-111111111111'
+),
+(
+    'c0000000-0000-4000-8000-00000000000d', 'f0000000-0000-4000-8000-000000000002',
+    '11111111-1111-4111-8111-111111111111'
+),
+(
+    'c0000000-0000-4000-8000-00000000000a', 'f0000000-0000-4000-8000-000000000004',
+    '11111111-1111-4111-8111-111111111111'
+),
+(
+    'c0000000-0000-4000-8000-00000000000b', 'f0000000-0000-4000-8000-000000000005',
+    '22222222-2222-4222-8222-222222222222'
 );
 
 select is(
     unlink_files_from_conversation(
         'c0000000-0000-4000-8000-00000000000a',
         array[
-            'f0000000-0000-4000-8000-00000000000e', 'f0000000-0000-4000-8000-000000000005',
-            'f0000000-0000-4000-8000-000000000003', 'f0000000-0000-4000-8000-000000000002',
-            'f0000000-0000-4000-8000-000000000001', 'f0000000-0000-4000-8000-000000000002',
+            'f0000000-0000-4000-8000-00000000000e',
+            'f0000000-0000-4000-8000-000000000005',
+            'f0000000-0000-4000-8000-000000000003',
+            'f0000000-0000-4000-8000-000000000002',
+            'f0000000-0000-4000-8000-000000000001',
+            'f0000000-0000-4000-8000-000000000002',
             'f0000000-0000-4000-8000-000000000003'
         ]::uuid[]
     ),
     '{
         "conversation_id": "c0000000-0000-4000-8000-00000000000a",
         "unlinked": [
-            "f0000000-0000-4000-8000-000000000001", "f0000000-0000-4000-8000-000000000002"
+            "f0000000-0000-4000-8000-000000000001",
+            "f0000000-0000-4000-8000-000000000002"
         ],
         "not_linked": [
-            "f0000000-0000-4000-8000-000000000003", "f0000000-0000-4000-8000-000000000005",
+            "f0000000-0000-4000-8000-000000000003",
+            "f0000000-0000-4000-8000-000000000005",
             "f0000000-0000-4000-8000-00000000000e"
         ],
         "orphaned": ["f0000000-0000-4000-8000-000000000001"]
@@ -74,7 +92,7 @@ select set_eq(
     join public.conversations as c on c.id = l.conversation_id
     join public.files as f on f.id = l.file_id
     $$,
-    $$ values ('a', 'stays'), ('d', 'twice'), ('b', 'bob''s') $$,
+    $$ values ('a', 'stays'), ('d', 'twice'), ('b', 'of Bob') $$,
     'these links are gone, and no others'
 );
 
@@ -83,13 +101,14 @@ select set_eq(
     $$
     values
     ('once', now()), ('twice', null), ('never', '2000-01-01'), ('stays', null),
-    ('bob''s', null)
+    ('of Bob', null)
     $$,
     'a file that nothing uses any more is an orphan from now on, and only that'
 );
 
 select is(
-    (select count(*) from public.files as f where f.stored_at = '2000-01-01'), 5::bigint,
+    (select count(*) from public.files as f where f.stored_at = '2000-01-01'),
+    5::bigint,
     'its bytes are where they were'
 );
 
@@ -103,25 +122,35 @@ select results_eq(
     'the conversation has a new version'
 );
 
-create temporary table before as
-select 'conversation' as kind, c.id, c.ctid as place from public.conversations as c
+create function pg_temp.rows()
+returns table (kind text, id uuid, place tid)
+language sql
+as $function$
+select 'conversation', c.id, c.ctid from public.conversations as c
 union all
 select 'file', f.id, f.ctid from public.files as f
 union all
-select 'link', l.file_id, l.ctid from public.conversation_files as l;
+select 'link', l.file_id, l.ctid from public.conversation_files as l
+$function$;
+
+create temporary table before as
+select r.*
+from pg_temp.rows() as r;
 
 select is(
     unlink_files_from_conversation(
         'c0000000-0000-4000-8000-00000000000a',
         array[
-            'f0000000-0000-4000-8000-000000000001', 'f0000000-0000-4000-8000-000000000002'
+            'f0000000-0000-4000-8000-000000000001',
+            'f0000000-0000-4000-8000-000000000002'
         ]::uuid[]
     ),
     '{
         "conversation_id": "c0000000-0000-4000-8000-00000000000a",
         "unlinked": [],
         "not_linked": [
-            "f0000000-0000-4000-8000-000000000001", "f0000000-0000-4000-8000-000000000002"
+            "f0000000-0000-4000-8000-000000000001",
+            "f0000000-0000-4000-8000-000000000002"
         ],
         "orphaned": []
     }',
@@ -129,14 +158,8 @@ select is(
 );
 
 select set_eq(
-    $$
-    select 'conversation' as kind, c.id, c.ctid as place from public.conversations as c
-    union all
-    select 'file', f.id, f.ctid from public.files as f
-    union all
-    select 'link', l.file_id, l.ctid from public.conversation_files as l
-    $$,
-    'select b.kind, b.id, b.place from before as b',
+    'select r.* from pg_temp.rows() as r',
+    'select b.* from before as b',
     'and writes nothing, so that the grace period goes on'
 );
 
@@ -175,11 +198,17 @@ select is(
     'a conversation does not become older'
 );
 
-select throws_ok(
-    format('select unlink_files_from_conversation(%L, %L)', l.conversation_id, l.file_ids),
-    l.code, l.message, l.title
-)
-from (values
+select
+    throws_ok(
+        format(
+            'select unlink_files_from_conversation(%L, %L)',
+            l.conversation_id,
+            l.file_ids
+        ),
+        l.code, l.message, l.title
+    )
+from (
+    values
     (
         null, '{f0000000-0000-4000-8000-00000000000a}',
         'PT400', 'an id is null', 'a conversation has an id'
@@ -200,7 +229,8 @@ from (values
     ),
     (
         'c0000000-0000-4000-8000-00000000000e', '{}',
-        'PT404', 'conversation not found', 'a conversation that is not there is not found'
+        'PT404', 'conversation not found',
+        'a conversation that is not there is not found'
     )
 ) as l (conversation_id, file_ids, code, message, title);
 
@@ -217,7 +247,8 @@ select is(
     unlink_files_from_conversation(
         'c0000000-0000-4000-8000-00000000000a',
         array[
-            'f0000000-0000-4000-8000-000000000004', 'f0000000-0000-4000-8000-000000000005'
+            'f0000000-0000-4000-8000-000000000004',
+            'f0000000-0000-4000-8000-000000000005'
         ]::uuid[]
     ),
     '{
@@ -240,7 +271,7 @@ select throws_ok(
     'and not from another owner''s'
 );
 
-set local turnkeep.owner_id to '22222222-2222-4222-8222-222222222222';
+set local "turnkeep.owner_id" to '22222222-2222-4222-8222-222222222222';
 
 select throws_ok(
     $$
@@ -284,7 +315,8 @@ select is_empty(
 );
 
 select is(
-    (select count(*) from public.files as f where f.unlinked_since is not null), 5::bigint,
+    (select count(*) from public.files as f where f.unlinked_since is not null),
+    5::bigint,
     'all files are orphans, and none is lost'
 );
 

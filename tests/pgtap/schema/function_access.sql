@@ -3,8 +3,8 @@ begin;
 
 select plan(3);
 
--- What a role gets for a call with nulls: 'denied', or else 'let in'. A call that was let
--- in is taken back.
+-- What a role gets for a call with nulls: 'denied', or else 'let in'. A call that was
+-- let in is taken back.
 create function pg_temp.attempt(role text, call text)
 returns text
 language plpgsql
@@ -22,33 +22,42 @@ end
 $function$;
 
 create temporary table tried on commit drop as
-select r.role, p.function, pg_temp.attempt(r.role, p.call) as outcome
-from (
-    values ('anon'), ('authenticated'), ('service_role'), ('turnkeep_api')
-) as r (role)
-cross join (
+with functions as (
     select
-        format('%s.%s', n.nspname, f.proname),
+        format('%s.%s', n.nspname, f.proname) as name,
         format(
             'select %I.%I(%s)', n.nspname, f.proname,
             (
-                select string_agg(
-                    format('null::%s', format_type(a.type, null)), ', ' order by a.place
-                )
-                from unnest(f.proargtypes::oid []) with ordinality as a (type, place)
+                select
+                    string_agg(
+                        format('null::%s', format_type(a.type, null)),
+                        ', ' order by a.place
+                    )
+                from unnest(f.proargtypes::oid[]) with ordinality as a (type, place)
             )
-        )
+        ) as call
     from pg_proc as f
-    join pg_namespace as n on n.oid = f.pronamespace
-    where n.nspname in ('public', 'turnkeep')
-      and f.prorettype <> 'trigger'::regtype
-      and not exists (
-          select from pg_depend as d
-          where d.classid = 'pg_proc'::regclass
-            and d.objid = f.oid
-            and d.deptype = 'e'
-      )
-) as p (function, call);
+    inner join pg_namespace as n on f.pronamespace = n.oid
+    where
+        n.nspname in ('public', 'turnkeep')
+        and f.prorettype <> 'trigger'::regtype
+        and not exists (
+            select from pg_depend as d
+            where
+                d.classid = 'pg_proc'::regclass
+                and d.objid = f.oid
+                and d.deptype = 'e'
+        )
+)
+
+select
+    r.role,
+    f.name as function,
+    pg_temp.attempt(r.role, f.call) as outcome
+from functions as f
+cross join (
+    values ('anon'), ('authenticated'), ('service_role'), ('turnkeep_api')
+) as r (role);
 
 select set_eq(
     $$ select t.function, t.role from tried as t where t.outcome = 'let in' $$,
@@ -69,7 +78,10 @@ select set_eq(
         ('turnkeep.append_turn', 'authenticated service_role turnkeep_api'),
         ('turnkeep.note_uploads', 'authenticated service_role'),
         ('turnkeep.register_files', 'authenticated service_role turnkeep_api'),
-        ('turnkeep.link_files_to_conversation', 'authenticated service_role turnkeep_api'),
+        (
+            'turnkeep.link_files_to_conversation',
+            'authenticated service_role turnkeep_api'
+        ),
         (
             'turnkeep.unlink_files_from_conversation',
             'authenticated service_role turnkeep_api'

@@ -4,35 +4,63 @@ begin;
 select plan(20);
 
 create temporary view ours as
-select p.oid, n.nspname, p.proname, p.prosrc, p.provolatile, p.proparallel,
-    p.prosecdef, p.proretset, p.proargnames, p.proargmodes, p.pronargs, p.proowner,
-    p.proacl, p.proconfig, p.prolang,
+select
+    p.oid,
+    n.nspname,
+    p.proname,
+    p.prosrc,
+    p.provolatile,
+    p.proparallel,
+    p.prosecdef,
+    p.proretset,
+    p.proargnames,
+    p.proargmodes,
+    p.pronargs,
+    p.proowner,
+    p.proacl,
+    p.proconfig,
+    p.prolang,
     obj_description(p.oid, 'pg_proc') as comment
 from pg_proc as p
-join pg_namespace as n on n.oid = p.pronamespace
-where n.nspname in ('public', 'turnkeep')
-  and not exists (
-      select from pg_depend as d
-      where d.classid = 'pg_proc'::regclass
-        and d.objid = p.oid
-        and d.deptype = 'e'
-  );
+inner join pg_namespace as n on p.pronamespace = n.oid
+where
+    n.nspname in ('public', 'turnkeep')
+    and not exists (
+        select from pg_depend as d
+        where
+            d.classid = 'pg_proc'::regclass
+            and d.objid = p.oid
+            and d.deptype = 'e'
+    );
 
 -- Whom a body calls is read from its text: PL/pgSQL records no dependencies.
 create temporary view calls as
-select c.oid as caller, f.oid as callee
+select
+    c.oid as caller,
+    f.oid as callee
 from ours as c
-join ours as f on c.prosrc ~ format('\m%s\.%s\(', f.nspname, f.proname);
+inner join ours as f on c.prosrc ~ format('\m%s\.%s\(', f.nspname, f.proname);
 
 create temporary view raised as
-with recursive reached (oid, callee) as (
-    select o.oid, o.oid from ours as o
+with recursive reached (caller, callee) as (
+    select
+        o.oid as caller,
+        o.oid as callee
+    from ours as o
     union
-    select r.oid, c.callee from reached as r join calls as c on c.caller = r.callee
+    select
+        r.caller,
+        c.callee
+    from reached as r
+    inner join calls as c on r.callee = c.caller
 )
-select distinct r.oid, r.oid = r.callee as is_direct, m.code[1] as code
+
+select distinct
+    r.caller as oid,
+    r.caller = r.callee as is_direct,
+    m.code[1] as code
 from reached as r
-join ours as o on o.oid = r.callee
+inner join ours as o on r.callee = o.oid
 cross join regexp_matches(o.prosrc, '\mPT\d{3}\M', 'g') as m (code);
 
 select isnt_empty('select from ours', 'there are functions to speak of');

@@ -4,14 +4,21 @@ begin;
 select plan(15);
 
 create temporary view ours as
-select i.indexrelid, i.indrelid, i.indisunique, i.indisvalid, i.indnatts,
-    i.indkey::smallint [] as key, i.indclass::oid [] as class,
-    i.indcollation::oid [] as collation, i.indoption::smallint [] as option,
+select
+    i.indexrelid,
+    i.indrelid,
+    i.indisunique,
+    i.indisvalid,
+    i.indnatts,
+    i.indkey::smallint[] as key,
+    i.indclass::oid[] as class,
+    i.indcollation::oid[] as collation,
+    i.indoption::smallint[] as option,
     coalesce(pg_get_expr(i.indpred, i.indrelid), '') as predicate,
     coalesce(pg_get_expr(i.indexprs, i.indrelid), '') as expressions,
     c.relam
 from pg_index as i
-join pg_class as c on c.oid = i.indexrelid
+inner join pg_class as c on i.indexrelid = c.oid
 where c.relnamespace in ('public'::regnamespace, 'turnkeep'::regnamespace);
 
 select is_empty(

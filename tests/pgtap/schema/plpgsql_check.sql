@@ -22,7 +22,7 @@ $do$;
 
 select case
     when to_regnamespace('lint') is null
-    then skip('this server has no extension plpgsql_check', 1)
+        then skip('this server has no extension plpgsql_check', 1)
     else is_empty(
         $$
         select p.oid::regprocedure, c.lineno, c.level, c.message, c.detail, c.query

@@ -4,22 +4,31 @@ begin;
 select plan(11);
 
 create temporary view ours as
-select p.polrelid::regclass as relation, p.polname, p.polcmd, p.polpermissive,
-    r.role, coalesce(q.expression, '') as expression, q.is_check,
+select
+    p.polrelid::regclass as relation,
+    p.polname,
+    p.polcmd,
+    p.polpermissive,
+    r.role,
+    coalesce(q.expression, '') as expression,
+    q.is_check,
     pg_get_expr(p.polqual, p.polrelid) as visible,
     -- The gateway's schema; the other one is the service's alone.
-    c.relnamespace = 'public'::regnamespace as is_exposed, c.relrowsecurity
+    c.relnamespace = 'public'::regnamespace as is_exposed,
+    c.relrowsecurity
 from pg_policy as p
-join pg_class as c on c.oid = p.polrelid
-cross join lateral (
-    select case u.id when 0 then 'public' else u.id::regrole::text end
-    from unnest(p.polroles) as u (id)
-) as r (role)
-cross join lateral (
-    values
-    (pg_get_expr(p.polqual, p.polrelid), false),
-    (pg_get_expr(p.polwithcheck, p.polrelid), true)
-) as q (expression, is_check)
+inner join pg_class as c on p.polrelid = c.oid
+cross join
+    lateral (
+        select case u.id when 0 then 'public' else u.id::regrole::text end
+        from unnest(p.polroles) as u (id)
+    ) as r (role)
+cross join
+    lateral (
+        values
+        (pg_get_expr(p.polqual, p.polrelid), false),
+        (pg_get_expr(p.polwithcheck, p.polrelid), true)
+    ) as q (expression, is_check)
 where c.relnamespace in ('public'::regnamespace, 'turnkeep'::regnamespace);
 
 select is_empty(
@@ -93,8 +102,8 @@ select is_empty(
     where o.role = 'turnkeep_api'
       and o.is_check
       and coalesce(nullif(o.expression, ''), o.visible)
-      <> '(owner_id = (NULLIF(( SELECT current_setting(''turnkeep.owner_id''::text, true) '
-      'AS current_setting), ''''::text))::uuid)'
+      <> '(owner_id = (NULLIF(( SELECT current_setting(''turnkeep.owner_id''::text, '
+      'true) AS current_setting), ''''::text))::uuid)'
     $$,
     'the functions write rows of the one owner that act_for has settled'
 );
@@ -123,7 +132,9 @@ select is_empty(
 select is_empty(
     $$
     select c.oid::regclass, r.role from pg_class as c
-    cross join (values ('authenticated'), ('service_role'), ('turnkeep_api')) as r (role)
+    cross join (
+        values ('authenticated'), ('service_role'), ('turnkeep_api')
+    ) as r (role)
     where c.relnamespace in ('public'::regnamespace, 'turnkeep'::regnamespace)
       and c.relkind in ('r', 'p')
       and has_table_privilege(r.role, c.oid, 'select')

@@ -5,20 +5,32 @@ begin;
 select plan(11);
 
 create temporary view ours as
-select c.oid, n.nspname, c.relname, c.relkind, c.relowner, c.relacl
+select
+    c.oid,
+    n.nspname,
+    c.relname,
+    c.relkind,
+    c.relowner,
+    c.relacl
 from pg_class as c
-join pg_namespace as n on n.oid = c.relnamespace
-where n.nspname in ('public', 'turnkeep')
-  and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
-  and not exists (
-      select from pg_depend as d
-      where d.classid = 'pg_class'::regclass
-        and d.objid = c.oid
-        and d.deptype = 'e'
-  );
+inner join pg_namespace as n on c.relnamespace = n.oid
+where
+    n.nspname in ('public', 'turnkeep')
+    and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+    and not exists (
+        select from pg_depend as d
+        where
+            d.classid = 'pg_class'::regclass
+            and d.objid = c.oid
+            and d.deptype = 'e'
+    );
 
 create temporary view granted as
-select o.oid, o.nspname, o.relname, lower(a.privilege_type) as privilege,
+select
+    o.oid,
+    o.nspname,
+    o.relname,
+    lower(a.privilege_type) as privilege,
     a.is_grantable,
     case a.grantee when 0 then 'public' else a.grantee::regrole::text end as grantee
 from ours as o
@@ -121,7 +133,8 @@ select is_empty(
 select is_empty(
     $$
     select s.classid::regclass, s.objid from pg_shdepend as s
-    where s.dbid = (select d.oid from pg_database as d where d.datname = current_database())
+    join pg_database as d on d.oid = s.dbid
+    where d.datname = current_database()
       and s.refclassid = 'pg_authid'::regclass
       and s.refobjid = 'turnkeep_api'::regrole
       and s.deptype = 'o'

@@ -4,32 +4,48 @@ begin;
 select plan(19);
 
 create temporary view ours as
-select c.oid, n.nspname, c.relname, c.relpersistence, c.relrowsecurity
+select
+    c.oid,
+    n.nspname,
+    c.relname,
+    c.relpersistence,
+    c.relrowsecurity
 from pg_class as c
-join pg_namespace as n on n.oid = c.relnamespace
-where n.nspname in ('public', 'turnkeep')
-  and c.relkind in ('r', 'p')
-  and not exists (
-      select from pg_depend as d
-      where d.classid = 'pg_class'::regclass
-        and d.objid = c.oid
-        and d.deptype = 'e'
-  );
+inner join pg_namespace as n on c.relnamespace = n.oid
+where
+    n.nspname in ('public', 'turnkeep')
+    and c.relkind in ('r', 'p')
+    and not exists (
+        select from pg_depend as d
+        where
+            d.classid = 'pg_class'::regclass
+            and d.objid = c.oid
+            and d.deptype = 'e'
+    );
 
 create temporary view foreign_keys as
-select f.oid, f.conname, f.conrelid, f.confrelid, f.confdeltype, f.confupdtype,
-    f.condeferrable, f.convalidated,
-    k.columns, k.referenced
+select
+    f.oid,
+    f.conname,
+    f.conrelid,
+    f.confrelid,
+    f.confdeltype,
+    f.confupdtype,
+    f.condeferrable,
+    f.convalidated,
+    k.columns,
+    k.referenced
 from pg_constraint as f
-join ours as o on o.oid = f.conrelid
-cross join lateral (
-    select
-        array_agg(a.attname order by p.place) as columns,
-        array_agg(r.attname order by p.place) as referenced
-    from unnest(f.conkey, f.confkey) with ordinality as p (key, ref, place)
-    join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = p.key
-    join pg_attribute as r on r.attrelid = f.confrelid and r.attnum = p.ref
-) as k
+inner join ours as o on f.conrelid = o.oid
+cross join
+    lateral (
+        select
+            array_agg(a.attname order by p.place) as columns,
+            array_agg(r.attname order by p.place) as referenced
+        from unnest(f.conkey, f.confkey) with ordinality as p (key, ref, place)
+        inner join pg_attribute as a on f.conrelid = a.attrelid and p.key = a.attnum
+        inner join pg_attribute as r on f.confrelid = r.attrelid and p.ref = r.attnum
+    ) as k
 where f.contype = 'f';
 
 select set_eq(

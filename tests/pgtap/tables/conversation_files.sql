@@ -69,21 +69,23 @@ select throws_ok(
 );
 
 -- Whichever owner the link names, one of its two ends is not that owner's.
-select throws_ok(
-    format(
-        'insert into public.conversation_files (conversation_id, file_id, owner_id) '
-        'values (%L, %L, %L)',
-        l.conversation_id, l.file_id, l.owner_id
-    ),
-    '23503',
-    format(
-        'insert or update on table "conversation_files" violates foreign key constraint '
-        '"conversation_files_%s_owner_id_fkey"',
-        l.broken
-    ),
-    l.title
-)
-from (values
+select
+    throws_ok(
+        format(
+            'insert into public.conversation_files '
+            '(conversation_id, file_id, owner_id) values (%L, %L, %L)',
+            l.conversation_id, l.file_id, l.owner_id
+        ),
+        '23503',
+        format(
+            'insert or update on table "conversation_files" violates foreign key '
+            'constraint "conversation_files_%s_owner_id_fkey"',
+            l.broken
+        ),
+        l.title
+    )
+from (
+    values
     (
         'c0000000-0000-4000-8000-00000000000a', 'f0000000-0000-4000-8000-00000000000b',
         '11111111-1111-4111-8111-111111111111', 'file_id',
@@ -122,16 +124,17 @@ select throws_ok(
     'a conversation that has links can not be deleted: its files would go unmarked'
 );
 
-select throws_ok(
-    format('update public.conversation_files set %I = null', c.name),
-    '23502',
-    format(
-        'null value in column "%s" of relation "conversation_files" violates not-null '
-        'constraint',
-        c.name
-    ),
-    format('%s is never null', c.name)
-)
+select
+    throws_ok(
+        format('update public.conversation_files set %I = null', c.name),
+        '23502',
+        format(
+            'null value in column "%s" of relation "conversation_files" violates '
+            'not-null constraint',
+            c.name
+        ),
+        format('%s is never null', c.name)
+    )
 from (values ('conversation_id'), ('file_id'), ('owner_id'), ('added_at')) as c (name);
 
 select throws_ok(
@@ -161,7 +164,7 @@ select is_empty(
 set local role service_role;
 
 select is(
-    (select count(*) from public.conversation_files as l), 2::bigint,
+    (select count(*) from public.conversation_files), 2::bigint,
     'the service sees all links'
 );
 
@@ -173,7 +176,7 @@ select is_empty(
     'the functions see nothing before they have settled for whom'
 );
 
-set local turnkeep.owner_id to '22222222-2222-4222-8222-222222222222';
+set local "turnkeep.owner_id" to '22222222-2222-4222-8222-222222222222';
 
 select results_eq(
     'select l.file_id from public.conversation_files as l',

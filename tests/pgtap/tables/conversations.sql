@@ -70,30 +70,35 @@ select throws_ok(
     'an id is used once'
 );
 
-select throws_ok(
-    format('update public.conversations set %I = null', c.name),
-    '23502',
-    format(
-        'null value in column "%s" of relation "conversations" violates not-null '
-        'constraint',
-        c.name
-    ),
-    format('%s is never null', c.name)
-)
-from (values
+select
+    throws_ok(
+        format('update public.conversations set %I = null', c.name),
+        '23502',
+        format(
+            'null value in column "%s" of relation "conversations" violates not-null '
+            'constraint',
+            c.name
+        ),
+        format('%s is never null', c.name)
+    )
+from (
+    values
     ('id'), ('owner_id'), ('continuation_id'), ('next_seq'), ('version'),
     ('metadata'), ('created_at'), ('updated_at')
 ) as c (name);
 
-select throws_ok(
-    format('update public.conversations set %s', c.change),
-    '23514',
-    format(
-        'new row for relation "conversations" violates check constraint "%s"', c.rule
-    ),
-    c.title
-)
-from (values
+select
+    throws_ok(
+        format('update public.conversations set %s', c.change),
+        '23514',
+        format(
+            'new row for relation "conversations" violates check constraint "%s"',
+            c.rule
+        ),
+        c.title
+    )
+from (
+    values
     (
         'continuation_id = ''''',
         'conversations_continuation_id_has_1_to_500_characters',
@@ -137,7 +142,8 @@ select lives_ok(
     'a continuation_id may have 500 characters of any kind'
 );
 
-update public.conversations set continuation_id = 'a' where length(continuation_id) = 500;
+update public.conversations set continuation_id = 'a'
+where length(continuation_id) = 500;
 
 set local role authenticated;
 set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
@@ -165,7 +171,7 @@ select is_empty(
 set local role service_role;
 
 select is(
-    (select count(*) from public.conversations as c), 3::bigint,
+    (select count(*) from public.conversations), 3::bigint,
     'the service sees all conversations'
 );
 
@@ -177,7 +183,7 @@ select is_empty(
     'the functions see nothing before they have settled for whom'
 );
 
-set local turnkeep.owner_id to '11111111-1111-4111-8111-111111111111';
+set local "turnkeep.owner_id" to '11111111-1111-4111-8111-111111111111';
 
 select results_eq(
     'select c.id from public.conversations as c',

@@ -65,7 +65,8 @@ values
 );
 
 select is(
-    (select count(*) from public.files as f where f.sha256 = repeat('a', 64)), 2::bigint,
+    (select count(*) from public.files as f where f.sha256 = repeat('a', 64)),
+    2::bigint,
     'two owners may have the same content'
 );
 
@@ -119,28 +120,37 @@ select throws_ok(
     'an id is used once'
 );
 
-select throws_ok(
-    format('update public.files set %I = null', c.name),
-    '23502',
-    format(
-        'null value in column "%s" of relation "files" violates not-null constraint',
-        c.name
-    ),
-    format('%s is never null', c.name)
-)
-from (values
+select
+    throws_ok(
+        format('update public.files set %I = null', c.name),
+        '23502',
+        format(
+            'null value in column "%s" of relation "files" violates not-null '
+            'constraint',
+            c.name
+        ),
+        format('%s is never null', c.name)
+    )
+from (
+    values
     ('id'), ('owner_id'), ('bucket_id'), ('storage_path'), ('original_name'),
     ('file_type'), ('metadata'), ('created_at')
 ) as c (name);
 
-select throws_ok(
-    format('update public.files set %s where sha256 is not null', c.change),
-    '23514',
-    format('new row for relation "files" violates check constraint "%s"', c.rule),
-    c.title
-)
-from (values
-    ('size_bytes = -1', 'files_size_bytes_is_not_negative', 'no file is smaller than 0'),
+select
+    throws_ok(
+        format('update public.files set %s where sha256 is not null', c.change),
+        '23514',
+        format('new row for relation "files" violates check constraint "%s"', c.rule),
+        c.title
+    )
+from (
+    values
+    (
+        'size_bytes = -1',
+        'files_size_bytes_is_not_negative',
+        'no file is smaller than 0'
+    ),
     (
         'sha256 = upper(sha256)',
         'files_sha256_is_lower_case_hex',
@@ -178,13 +188,18 @@ from (values
     )
 ) as c (change, rule, title);
 
-select throws_ok(
-    format('update public.files set storage_path = %L where sha256 is not null', p.path),
-    '23514',
-    'new row for relation "files" violates check constraint "files_storage_path_is_plain"',
-    format('the path %s means different things to different storages', p.path)
-)
-from (values
+select
+    throws_ok(
+        format(
+            'update public.files set storage_path = %L where sha256 is not null', p.path
+        ),
+        '23514',
+        'new row for relation "files" violates check constraint '
+        '"files_storage_path_is_plain"',
+        format('the path %s means different things to different storages', p.path)
+    )
+from (
+    values
     ('..'), ('.'), ('/a'), ('a/'), ('a//b'), ('a/../b'), ('../a'), ('a/./b'), ('a/..')
 ) as p (path);
 
@@ -228,7 +243,7 @@ select is_empty(
 set local role service_role;
 
 select is(
-    (select count(*) from public.files as f), 4::bigint,
+    (select count(*) from public.files), 4::bigint,
     'the service sees all files'
 );
 
@@ -240,7 +255,7 @@ select is_empty(
     'the functions see nothing before they have settled for whom'
 );
 
-set local turnkeep.owner_id to '11111111-1111-4111-8111-111111111111';
+set local "turnkeep.owner_id" to '11111111-1111-4111-8111-111111111111';
 
 select results_eq(
     'select f.id from public.files as f',

@@ -37,19 +37,25 @@ values
 ('c0000000-0000-4000-8000-00000000000b', '22222222-2222-4222-8222-222222222222', 'b');
 
 create temporary view wanted as
-select 'c0000000-0000-4000-8000-00000000000a'::uuid as conversation_id,
+select
+    'c0000000-0000-4000-8000-00000000000a'::uuid as conversation_id,
     '11111111-1111-4111-8111-111111111111'::uuid as owner_id,
-    now() as created_at, 'user'::public.message_role as role, 'text' as content;
+    now() as created_at,
+    'user'::public.message_role as role,
+    'text' as content;
 
 insert into public.messages (
     conversation_id, owner_id, seq, created_at, role, content, turn_size, request_id
 )
-select w.conversation_id, w.owner_id, 1, w.created_at, w.role, w.content, 1, 'r'
-from wanted as w
-union all
-select 'c0000000-0000-4000-8000-00000000000b', '22222222-2222-4222-8222-222222222222', 1,
-    w.created_at, w.role, w.content, 1, 'r'
-from wanted as w;
+values
+(
+    'c0000000-0000-4000-8000-00000000000a', '11111111-1111-4111-8111-111111111111',
+    1, now(), 'user', 'text', 1, 'r'
+),
+(
+    'c0000000-0000-4000-8000-00000000000b', '22222222-2222-4222-8222-222222222222',
+    1, now(), 'user', 'text', 1, 'r'
+);
 
 select is(
     (select count(*) from public.messages as m where m.request_id = 'r'), 2::bigint,
@@ -140,26 +146,33 @@ select throws_ok(
     'no message is without a conversation'
 );
 
-select throws_ok(
-    format('update public.messages set %I = null', c.name),
-    '23502',
-    format(
-        'null value in column "%s" of relation "messages" violates not-null constraint',
-        c.name
-    ),
-    format('%s is never null', c.name)
-)
-from (values
+select
+    throws_ok(
+        format('update public.messages set %I = null', c.name),
+        '23502',
+        format(
+            'null value in column "%s" of relation "messages" violates not-null '
+            'constraint',
+            c.name
+        ),
+        format('%s is never null', c.name)
+    )
+from (
+    values
     ('conversation_id'), ('owner_id'), ('seq'), ('created_at'), ('role'), ('content')
 ) as c (name);
 
-select throws_ok(
-    format('update public.messages set %s where seq = 1', c.change),
-    '23514',
-    format('new row for relation "messages" violates check constraint "%s"', c.rule),
-    c.title
-)
-from (values
+select
+    throws_ok(
+        format('update public.messages set %s where seq = 1', c.change),
+        '23514',
+        format(
+            'new row for relation "messages" violates check constraint "%s"', c.rule
+        ),
+        c.title
+    )
+from (
+    values
     ('seq = 0', 'messages_seq_is_positive', 'the first message has seq 1'),
     ('turn_size = 0', 'messages_turn_size_is_1_to_200', 'a turn has a message'),
     (
@@ -212,7 +225,7 @@ select is_empty(
 set local role service_role;
 
 select is(
-    (select count(*) from public.messages as m), 4::bigint,
+    (select count(*) from public.messages), 4::bigint,
     'the service sees all messages'
 );
 
@@ -224,7 +237,7 @@ select is_empty(
     'the functions see nothing before they have settled for whom'
 );
 
-set local turnkeep.owner_id to '22222222-2222-4222-8222-222222222222';
+set local "turnkeep.owner_id" to '22222222-2222-4222-8222-222222222222';
 
 select results_eq(
     'select distinct m.owner_id from public.messages as m',

@@ -37,7 +37,7 @@ values
 );
 
 select is(
-    (select count(*) from turnkeep.storage_deletions as s), 2::bigint,
+    (select count(*) from turnkeep.storage_deletions), 2::bigint,
     'two buckets may have the same path'
 );
 
@@ -65,24 +65,26 @@ select throws_ok(
     'an id is used once'
 );
 
-select throws_ok(
-    format('update turnkeep.storage_deletions set %I = null', c.name),
-    '23502',
-    format(
-        'null value in column "%s" of relation "storage_deletions" violates not-null '
-        'constraint',
-        c.name
-    ),
-    format('%s is never null', c.name)
-)
-from (values
+select
+    throws_ok(
+        format('update turnkeep.storage_deletions set %I = null', c.name),
+        '23502',
+        format(
+            'null value in column "%s" of relation "storage_deletions" violates '
+            'not-null constraint',
+            c.name
+        ),
+        format('%s is never null', c.name)
+    )
+from (
+    values
     ('id'), ('owner_id'), ('bucket_id'), ('storage_path'), ('requested_at')
 ) as c (name);
 
 set local role service_role;
 
 select is(
-    (select count(*) from turnkeep.storage_deletions as s), 2::bigint,
+    (select count(*) from turnkeep.storage_deletions), 2::bigint,
     'the service sees the deletions of all owners'
 );
 

@@ -1,0 +1,397 @@
+"""The guards of the SQL against races, each with what the code is without it.
+
+A guard is found by its text, which must stand exactly once in its script: when the
+script changes, the guard here changes with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One thing to take out, and the spec that is about it."""
+
+    script: str
+    """Its deploy script: ``core/link_files``."""
+    name: str
+    """What is taken out, in words."""
+    spec: str
+    edits: tuple[tuple[str, str], ...]
+    """Text of the script, and what stands there instead."""
+
+
+def _guard(script: str, name: str, spec: str, *edits: str) -> Guard:
+    pairs = zip(edits[::2], edits[1::2], strict=True)
+    return Guard(script, name, spec, tuple(pairs))
+
+
+APPEND_TURN = "core/append_turn"
+CLEANUP = "functions/cleanup_orphaned_files"
+LINK = "core/link_files"
+REGISTER = "core/register_files"
+UNLINK = "core/unlink_files_from_conversation"
+UPSERT = "core/upsert_files"
+
+GUARDS = (
+    _guard(
+        APPEND_TURN,
+        "lock the conversation",
+        "turn_against_turn",
+        "        for no key update;\n",
+        ";\n",
+    ),
+    _guard(
+        APPEND_TURN,
+        "insert on conflict do nothing",
+        "first_turn_against_first_turn",
+        """\
+        on conflict on constraint conversations_owner_id_continuation_id_key
+        do nothing
+""",
+        "",
+    ),
+    _guard(
+        APPEND_TURN,
+        "look again after losing the race to insert",
+        "first_turn_against_first_turn",
+        "        exit when v_is_new;\n",
+        "        exit;\n",
+    ),
+    _guard(
+        APPEND_TURN,
+        "know who has created the conversation",
+        "first_turn_against_first_turn",
+        "        v_is_new := found;\n        exit when v_is_new;\n",
+        "        v_is_new := true;\n        exit when found;\n",
+    ),
+    _guard(
+        APPEND_TURN,
+        "look for the request's turn",
+        "request_against_itself",
+        "        if append_turn.request_id is not null then\n",
+        "        if false then\n",
+    ),
+    _guard(
+        APPEND_TURN,
+        "look for it under the lock",
+        "request_against_itself",
+        "    -- Get the conversation and its lock.",
+        """\
+    v_reply := turnkeep.replayed_turn(
+        v_owner_id,
+        (
+            select c.id from public.conversations as c
+            where c.owner_id = v_owner_id
+              and c.continuation_id = append_turn.continuation_id
+        ),
+        append_turn.request_id, append_turn.messages, v_files
+    );
+    -- Get the conversation and its lock.""",
+        """\
+            v_reply := turnkeep.replayed_turn(
+                v_owner_id, v_conversation_id, append_turn.request_id,
+                append_turn.messages, v_files
+            );
+""",
+        "",
+    ),
+    _guard(
+        APPEND_TURN,
+        "read the clock after waiting",
+        "first_turn_against_first_turn",
+        """\
+greatest(
+            clock_timestamp(), c.updated_at + interval '1 microsecond'
+        )""",
+        "now()",
+    ),
+    _guard(
+        APPEND_TURN,
+        "pin what messages speak of together with the rest",
+        "named_twice_over_against_unlink",
+        "                v_owner_id, v_files, v_named_ids, v_first_at\n",
+        "                v_owner_id, v_files, '{}', v_first_at\n",
+    ),
+    _guard(
+        "core/named_files",
+        "link what messages speak of",
+        "turn_against_cleanup",
+        "coalesce(nullif(m.message -> 'file_ids', 'null'), '[]')",
+        "'[]'::jsonb",
+    ),
+    _guard(
+        "core/lock_conversation",
+        "lock the conversation before files",
+        "conversation_before_files",
+        "    for no key update;\n",
+        ";\n",
+    ),
+    _guard(
+        LINK,
+        "pin before linking",
+        "link_against_cleanup",
+        "        for key share\n",
+        "",
+    ),
+    _guard(
+        LINK,
+        "pin in the order of ids",
+        "link_against_unlink_in_order",
+        "        order by f.id\n        for key share\n",
+        "        for key share\n",
+    ),
+    _guard(
+        LINK,
+        "link on conflict do nothing",
+        "link_against_link",
+        "        on conflict on constraint conversation_files_pkey do nothing\n",
+        "",
+    ),
+    _guard(
+        LINK,
+        "clear the mark",
+        "link_against_cleanup",
+        "    if v_is_marked then\n",
+        "    if false then\n",
+    ),
+    _guard(
+        LINK,
+        "write only where there is a mark",
+        "link_against_link",
+        "              and (m.unlinked_since is not null or m.stored_at is null)\n",
+        "",
+    ),
+    _guard(
+        LINK,
+        "clear marks in the order of ids",
+        "link_against_link",
+        "            order by m.id\n",
+        "",
+    ),
+    _guard(
+        UNLINK,
+        "lock the files first",
+        "unlink_against_unlink",
+        """\
+    perform
+    from public.files as f
+    where f.owner_id = v_owner_id
+      and f.id = any (unlink_files_from_conversation.file_ids)
+    order by f.id
+    for update;
+""",
+        "",
+    ),
+    _guard(
+        UNLINK,
+        "lock them exclusively",
+        "unlink_against_link",
+        "    for update;\n",
+        "    for no key update;\n",
+    ),
+    _guard(
+        UNLINK,
+        "lock in the order of ids",
+        "link_against_unlink_in_order",
+        "    order by f.id\n    for update;\n",
+        "    for update;\n",
+    ),
+    _guard(
+        UNLINK,
+        "look for other links in a new statement",
+        "unlink_against_unlink",
+        """\
+    perform
+    from public.files as f
+    where f.owner_id = v_owner_id
+      and f.id = any (unlink_files_from_conversation.file_ids)
+    order by f.id
+    for update;
+""",
+        "",
+        """\
+        where f.owner_id = v_owner_id
+          and f.id = any (v_unlinked_ids)
+          and not exists (
+""",
+        """\
+        from (
+            select m.id
+            from public.files as m
+            where m.owner_id = v_owner_id
+              and m.id = any (v_unlinked_ids)
+            order by m.id
+            for update
+        ) as m
+        where f.owner_id = v_owner_id
+          and f.id = m.id
+          and not exists (
+""",
+    ),
+    _guard(
+        UPSERT,
+        "pin what is registered",
+        "register_against_cleanup",
+        "            for key share\n",
+        "",
+    ),
+    _guard(
+        UPSERT,
+        "pin in the order of ids",
+        "link_against_unlink_in_order",
+        "            order by f.id\n            for key share\n",
+        "            for key share\n",
+    ),
+    _guard(
+        UPSERT,
+        "pin in one pass",
+        "named_twice_over_against_unlink",
+        "any (file_ids || upsert_files.named_ids)",
+        "any (v_registered_ids)",
+    ),
+    _guard(
+        UPSERT,
+        "insert again what was taken before the pin",
+        "turn_against_cleanup",
+        "for v_round in 1..10 loop",
+        "for v_round in 1..1 loop",
+    ),
+    _guard(
+        UPSERT,
+        "insert on conflict do nothing",
+        "register_against_register",
+        "                on conflict do nothing\n",
+        "",
+    ),
+    _guard(
+        UPSERT,
+        "batches of an owner queue",
+        "register_crossing_keys",
+        "if cardinality(upsert_files.files) > 1 then",
+        "if false then",
+    ),
+    _guard(
+        UPSERT,
+        "also where one file of a batch is new",
+        "register_again_against_register",
+        "if cardinality(upsert_files.files) > 1 then",
+        "if cardinality(array_positions(file_ids, null)) > 1 then",
+    ),
+    _guard(
+        UPSERT,
+        "insert in the order of paths",
+        "register_crossing_keys",
+        "                order by w.storage_path, w.bucket_id\n",
+        "                order by w.ordinality\n",
+    ),
+    _guard(
+        REGISTER,
+        "renew the mark",
+        "register_against_cleanup",
+        "    set unlinked_since = now()\n",
+        "    set unlinked_since = f.unlinked_since\n",
+    ),
+    _guard(
+        REGISTER,
+        "renew only where there is a mark",
+        "register_against_link",
+        "          and m.unlinked_since is not null\n",
+        "",
+    ),
+    _guard(
+        REGISTER,
+        "lock before renewing",
+        "register_against_link",
+        "        for no key update\n",
+        "",
+    ),
+    _guard(
+        REGISTER,
+        "renew in the order of ids",
+        "register_against_link",
+        "        order by m.id\n",
+        "",
+    ),
+    _guard(
+        CLEANUP,
+        "lock the candidates",
+        "link_against_cleanup",
+        "        for update skip locked\n",
+        "",
+    ),
+    _guard(
+        CLEANUP,
+        "skip what is locked",
+        "link_against_cleanup",
+        "        for update skip locked\n",
+        "        for update\n",
+    ),
+    _guard(
+        CLEANUP,
+        "lock against pins",
+        "link_against_cleanup",
+        "        for update skip locked\n",
+        "        for no key update skip locked\n",
+    ),
+    _guard(
+        CLEANUP,
+        "clear false marks",
+        "false_mark_against_cleanup",
+        "    set unlinked_since = null\n    where f.id = any (v_candidate_ids)\n",
+        "    set unlinked_since = null\n    where false\n",
+    ),
+    _guard(
+        CLEANUP,
+        "look for links in a new statement",
+        "false_mark_against_cleanup",
+        "        where f.unlinked_since <= v_before\n"
+        "        order by f.unlinked_since\n"
+        "        limit v_max_files\n"
+        "        for update",
+        """\
+        where f.unlinked_since <= v_before
+          and not exists (
+              select from public.conversation_files as l
+              where l.owner_id = f.owner_id
+                and l.file_id = f.id
+          )
+        order by f.unlinked_since
+        limit v_max_files
+        for update""",
+        "    set unlinked_since = null\n    where f.id = any (v_candidate_ids)\n",
+        "    set unlinked_since = null\n    where false\n",
+    ),
+    _guard(
+        CLEANUP,
+        "delete only what is still marked",
+        "false_mark_against_cleanup",
+        "          and f.unlinked_since is not null\n",
+        "",
+    ),
+    _guard(
+        CLEANUP,
+        "the outbox has a path once",
+        "outbox_against_register",
+        """\
+        on conflict on constraint storage_deletions_storage_path_bucket_id_key
+        do update set owner_id = excluded.owner_id, requested_at = excluded.requested_at
+""",
+        "",
+    ),
+    _guard(
+        "tables/conversation_files",
+        "no cascade from files",
+        "plain_delete",
+        "    references public.files (id, owner_id),\n",
+        "    references public.files (id, owner_id) on delete cascade,\n",
+    ),
+    _guard(
+        "tables/conversation_files",
+        "no cascade from conversations",
+        "plain_delete",
+        "    references public.conversations (id, owner_id),\n",
+        "    references public.conversations (id, owner_id) on delete cascade,\n",
+    ),
+)
