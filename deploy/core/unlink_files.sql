@@ -36,21 +36,27 @@ begin
     select coalesce(array_agg(r.file_id order by r.file_id), '{}') into unlinked
     from removed as r;
 
-    -- A new statement, so that it sees what others have committed while we waited.
-    with marked as (
+    -- A new statement, so that it sees what others have committed while we waited. It
+    -- writes each file that has lost a link, orphan or not: an unlink whose snapshot is
+    -- older (repeatable read) then fails at its lock instead of counting that link.
+    with written as (
         update public.files as f
-        set unlinked_since = now()
+        set unlinked_since = case
+            when not exists (
+                select from public.conversation_files as l
+                where l.owner_id = unlink_files.owner_id
+                  and l.file_id = f.id
+            ) then now()
+        end
         where f.owner_id = unlink_files.owner_id
           and f.id = any (unlinked)
-          and not exists (
-              select from public.conversation_files as l
-              where l.owner_id = unlink_files.owner_id
-                and l.file_id = f.id
-          )
-        returning f.id
+        returning f.id, f.unlinked_since
     )
-    select coalesce(array_agg(m.id order by m.id), '{}') into orphaned
-    from marked as m;
+    select coalesce(
+        array_agg(w.id order by w.id) filter (where w.unlinked_since is not null), '{}'
+    )
+    into orphaned
+    from written as w;
 end
 $function$;
 

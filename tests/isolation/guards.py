@@ -109,6 +109,16 @@ greatest(
     ),
     _guard(
         APPEND_TURN,
+        "go on from the last time when the clock does not",
+        "turn_against_turn",
+        """\
+greatest(
+            clock_timestamp(), c.updated_at + interval '1 microsecond'
+        )""",
+        "clock_timestamp()",
+    ),
+    _guard(
+        APPEND_TURN,
         "pin what messages speak of together with the rest",
         "named_twice_over_against_unlink",
         "                v_owner_id, v_files, v_named_ids, v_first_at\n",
@@ -165,6 +175,13 @@ greatest(
     ),
     _guard(
         LINK,
+        "lock before clearing marks",
+        "link_against_link",
+        "            for no key update\n",
+        "",
+    ),
+    _guard(
+        LINK,
         "clear marks in the order of ids",
         "link_against_link",
         "            order by m.id\n",
@@ -214,7 +231,7 @@ greatest(
         """\
         where f.owner_id = v_owner_id
           and f.id = any (v_unlinked_ids)
-          and not exists (
+        returning f.id, f.unlinked_since
 """,
         """\
         from (
@@ -227,7 +244,25 @@ greatest(
         ) as m
         where f.owner_id = v_owner_id
           and f.id = m.id
+        returning f.id, f.unlinked_since
+""",
+    ),
+    _guard(
+        UNLINK,
+        "write each file that has lost a link",
+        "repeatable_read",
+        """\
+          and f.id = any (v_unlinked_ids)
+        returning f.id, f.unlinked_since
+""",
+        """\
+          and f.id = any (v_unlinked_ids)
           and not exists (
+              select from public.conversation_files as l
+              where l.owner_id = v_owner_id
+                and l.file_id = f.id
+          )
+        returning f.id, f.unlinked_since
 """,
     ),
     _guard(

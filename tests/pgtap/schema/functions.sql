@@ -1,7 +1,7 @@
 -- What holds for every function, present and future.
 begin;
 
-select plan(20);
+select plan(21);
 
 create temporary view ours as
 select
@@ -163,6 +163,17 @@ select is_empty(
       )
     $$,
     'what writes or locks is volatile'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure, p.proname from ours as o
+    join pg_proc as p on o.prosrc ~ format('\m%s\(', p.proname)
+    where o.provolatile <> 'v'
+      and p.pronamespace = 'pg_catalog'::regnamespace
+      and p.provolatile = 'v'
+    $$,
+    'and so is what calls what is volatile: clocks, random numbers, settings'
 );
 
 select is_empty(

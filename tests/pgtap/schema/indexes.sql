@@ -62,8 +62,61 @@ select is_empty(
     'no index is another one, or the beginning of another one'
 );
 
--- What the plan of a query reads and sorts, from the top. On tables that are small or
--- empty a sequential scan would win, and say nothing.
+-- Plans are made for data: a hundred owners with ten conversations each, and so on.
+insert into public.conversations (owner_id, continuation_id)
+select
+    md5('owner' || o.number)::uuid as owner_id,
+    'conversation ' || c.number as continuation_id
+from generate_series(1, 100) as o (number)
+cross join generate_series(1, 10) as c (number);
+
+insert into public.messages (
+    conversation_id, owner_id, seq, created_at, role, content, turn_size, request_id
+)
+select
+    c.id,
+    c.owner_id,
+    s.seq,
+    now() + s.seq * interval '1 minute' as created_at,
+    'user' as role,
+    'content' as content,
+    1 as turn_size,
+    'request ' || s.seq as request_id
+from public.conversations as c
+cross join generate_series(1, 10) as s (seq);
+
+insert into public.files (
+    id, owner_id, bucket_id, storage_path, original_name, sha256, unlinked_since
+)
+select
+    c.id,
+    c.owner_id,
+    'user-files' as bucket_id,
+    c.continuation_id || c.owner_id as storage_path,
+    'name' as original_name,
+    md5(c.id::text) || md5(c.id::text) as sha256,
+    case when c.continuation_id = 'conversation 1' then now() end as unlinked_since
+from public.conversations as c;
+
+insert into public.conversation_files (conversation_id, file_id, owner_id)
+select
+    c.id as conversation_id,
+    f.id as file_id,
+    c.owner_id
+from public.conversations as c
+inner join public.files as f on c.id = f.id;
+
+insert into turnkeep.storage_deletions (owner_id, bucket_id, storage_path)
+select
+    f.owner_id,
+    f.bucket_id,
+    f.storage_path
+from public.files as f;
+
+analyze public.conversations, public.messages, public.files;
+analyze public.conversation_files, turnkeep.storage_deletions;
+
+-- What the plan of a query reads and sorts, from the top.
 create function pg_temp.way(query text)
 returns text
 language plpgsql
@@ -84,6 +137,7 @@ begin
 end
 $function$;
 
+-- The tables are small all the same.
 set local enable_seqscan to off;
 set local enable_bitmapscan to off;
 
