@@ -152,7 +152,7 @@ class Battery:
 
     def wait_for_change(self, command: subprocess.Popen[str]) -> None:
         """Wait until the tool says that it is about to deploy."""
-        assert command.stdout is not None  # noqa: S101 - it is a pipe
+        assert command.stdout is not None
         for line in command.stdout:
             if line.startswith("Deploying changes"):
                 return
@@ -277,7 +277,7 @@ def run(  # noqa: PLR0913 - the command's options
             kind: Kind = "session" if number % sessions == 0 else "command"
             found.append(battery.round(kind))
             if show and sys.stderr.isatty():
-                print(f"\r{number} of {rounds}", end="", file=sys.stderr, flush=True)
+                sys.stderr.write(f"\r{number} of {rounds}")
         battery.clear()
     return found
 
@@ -312,12 +312,12 @@ def main() -> int:
 
         with throwaway() as cluster:
             found = battery(cluster.url("postgres"))
-    print(table(found))
+    sys.stdout.write(table(found) + "\n")
     for number, each in enumerate(found, start=1):
         for fault in each.faults:
-            print(f"round {number}: {fault}")
+            sys.stdout.write(f"round {number}: {fault}\n")
     inside = sum(each.hit == "inside" for each in found)
-    print(f"{inside} of {len(found)} kills were inside a change")
+    sys.stdout.write(f"{inside} of {len(found)} kills were inside a change\n")
     if any(each.faults for each in found):
         return 1
     return 0 if inside * 2 >= len(found) else 2

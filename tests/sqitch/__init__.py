@@ -1,0 +1,1 @@
+"""The engine, held against recordings of Sqitch, Sqitch itself and psql."""

@@ -17,8 +17,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
-from support.marks import require
 
+from support.marks import require
 from turnkeep import cli
 from turnkeep.embedded.throwaway import throwaway
 

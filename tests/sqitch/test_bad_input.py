@@ -162,7 +162,7 @@ def test_a_plan_that_is_not_there(project: Workspace) -> None:
 def test_the_command_says_first_which_plan_and_which_database(
     project: Workspace, uri: str
 ) -> None:
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "turnkeep", "deploy", uri],
         check=True,
         capture_output=True,

@@ -107,15 +107,21 @@ def test_the_environment_names_a_target(read: config.Config) -> None:
         ("db:postgresql:app", "db:postgresql:app", "dbname='app'"),
         ("postgresql:app", "db:postgresql:app", "dbname='app'"),
         ("db:pg:///app", "db:pg:///app", "dbname='app'"),
-        ("db:pg://u:p%20w@h/app", "db:pg://u:@h/app", "host='h' user='u' "
-         "password='p w' dbname='app'"),
-        ("db:pg://[::1]:5/app", "db:pg://[::1]:5/app",
-         "host='::1' port='5' dbname='app'"),
+        (
+            "db:pg://u:p%20w@h/app",
+            "db:pg://u:@h/app",
+            "host='h' user='u' password='p w' dbname='app'",
+        ),
+        (
+            "db:pg://[::1]:5/app",
+            "db:pg://[::1]:5/app",
+            "host='::1' port='5' dbname='app'",
+        ),
         ("db:pg:", "db:pg:me", None),
         ("postgresql://u:pw@h:5/app", "db:pg://u@h:5/app", "postgresql://u:pw@h:5/app"),
         ("host=/run user=u dbname=app", "db:pg:app", "host=/run user=u dbname=app"),
     ],
-)  # fmt: skip
+)
 def test_a_connection_may_be_written_in_each_way(
     name: str, shown: str, conninfo: str | None
 ) -> None:

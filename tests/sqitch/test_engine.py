@@ -6,13 +6,14 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 
 from turnkeep.sqitch import deploy
 from turnkeep.sqitch.errors import SqitchError
 
 if TYPE_CHECKING:
+    import psycopg
+
     from .conftest import Workspace
 
 
@@ -167,14 +168,23 @@ LEAKS = {
     ),
     "last value": (
         "create sequence q; select nextval('q');",
-        "do $$ begin perform lastval(); raise exception 'leaked';"
-        " exception when object_not_in_prerequisite_state then null; end $$;",
+        """
+        do $$ begin
+            perform lastval();
+            raise exception 'leaked';
+        exception when object_not_in_prerequisite_state then null;
+        end $$;
+        """,
     ),
     "advisory lock": (
-        "select pg_advisory_lock(7), pg_advisory_lock_shared(8), pg_advisory_lock(1, 2),"
-        " pg_advisory_lock(-1), pg_advisory_lock_shared(-3, -4);",
-        "select 1 / (count(*) = 1)::int from pg_locks where locktype = 'advisory'"
-        " and pid = pg_backend_pid();",
+        """
+        select pg_advisory_lock(7), pg_advisory_lock_shared(8), pg_advisory_lock(1, 2),
+            pg_advisory_lock(-1), pg_advisory_lock_shared(-3, -4);
+        """,
+        """
+        select 1 / (count(*) = 1)::int from pg_locks
+        where locktype = 'advisory' and pid = pg_backend_pid();
+        """,
     ),
 }
 

@@ -7,6 +7,9 @@ import pytest
 from turnkeep.sqitch import lexer
 from turnkeep.sqitch.errors import ScriptError
 
+ATOMIC = """create function f() returns int begin atomic
+    select 1; select case when true then 2 end;
+end"""
 VARIABLES = {"t": "my table", "n": "42", "q": "it's", "b": "a\\b", "two": "1; select 2"}
 
 
@@ -37,16 +40,12 @@ def split(text: str) -> list[str]:
             ["create rule r as on insert to t do also (select 1; select 2)"],
         ),
         (
-            "create function f() returns int begin atomic select 1;"
-            " select case when true then 2 end; end; select 3;",
-            [
-                "create function f() returns int begin atomic select 1;"
-                " select case when true then 2 end; end",
-                "select 3",
-            ],
+            f"{ATOMIC}; select 3;",
+            [ATOMIC, "select 3"],
         ),
         ("begin; select 1; end; select 2;", ["begin", "select 1", "end", "select 2"]),
         (r"select 1 \; select 2;", ["select 1 ; select 2"]),
+        (rf"select 1 \; {ATOMIC}; select 2;", [f"select 1 ; {ATOMIC}", "select 2"]),
     ],
 )
 def test_a_script_is_split_at_the_right_semicolons(

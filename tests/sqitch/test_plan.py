@@ -123,6 +123,17 @@ def test_a_bare_identifier_is_a_dependency_of_any_project() -> None:
     assert f"\n  + {foreign}" in change.info
 
 
+def test_an_identifier_of_the_own_project_is_looked_for_among_the_names() -> None:
+    own = "p:0123456789abcdef0123456789abcdef01234567"
+    with pytest.raises(PlanError, match='Unknown change "0123456789abcdef'):
+        parse(f"a [{own}] {STAMP}")
+
+
+def test_a_planner_called_0_is_no_planner() -> None:
+    with pytest.raises(PlanError, match="Missing timestamp and planner name and email"):
+        parse("a 0 <x>")
+
+
 @pytest.fixture(scope="module")
 def reworked() -> plan.Plan:
     return parse(

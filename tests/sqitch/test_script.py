@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from turnkeep.sqitch import script
 from turnkeep.sqitch.errors import ScriptError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def load(
@@ -98,7 +101,7 @@ def test_a_script_that_cannot_work_is_refused(
 
 
 def test_a_script_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ScriptError, match="a/b.sql: the script does not exist"):
+    with pytest.raises(ScriptError, match=r"a/b\.sql: the script does not exist"):
         script.load(tmp_path / "a/b.sql", "deploy", {})
 
 

@@ -67,7 +67,8 @@ def recorded(name: str) -> dict[str, Any]:
 
 
 def plain(text: str) -> str:
-    """Take the times out of a listing; the recorder took carriage returns for breaks."""
+    """Take the times out of a listing."""
+    # The recorder took carriage returns for line breaks.
     text = text.replace("\r", "\n")
     text = re.sub(r"(?m)\b((?:not )?ok) \d+ ms", r"\1", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \+0000", "<TS>", text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sys
 import time
 from contextlib import contextmanager
@@ -173,8 +174,10 @@ def _explained(home: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        # copytree goes on after an error, and gives them all.
+        several = isinstance(error, shutil.Error)
         raise TurnkeepError(
-            error.strerror or str(error),
+            error.args[0][0][2] if several else error.strerror or str(error),
             where=str(error.filename or home),
             hint=f"choose another directory: --directory, or {HOME}",
         ) from error

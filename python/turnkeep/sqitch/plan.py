@@ -67,6 +67,8 @@ class Depend:
     change: str | None = None
     tag: str | None = None
     id: str | None = None
+    has_project: bool = False
+    """Whether a project was named, be it the plan's own."""
 
     @property
     def key(self) -> str:
@@ -237,7 +239,7 @@ def parse_depend(text: str, project: str) -> Depend | None:
         return None
     named = other if colon and other != project else None
     if _SHA1.fullmatch(key):
-        return Depend(is_conflict, named, id=key)
+        return Depend(is_conflict, named, id=key, has_project=bool(colon))
     change, at, tag = key.partition("@")
     if change and not is_name(change, at_end=not at):
         return None
@@ -245,7 +247,13 @@ def parse_depend(text: str, project: str) -> Depend | None:
         return None
     if not key:
         raise ValueError
-    return Depend(is_conflict, named, change or None, tag if at else None)
+    return Depend(
+        is_conflict,
+        named,
+        change or None,
+        tag if at else None,
+        has_project=bool(colon),
+    )
 
 
 def parse(text: str, file: str) -> Plan:
@@ -387,7 +395,7 @@ class _Parser:
             raise self._error(f"Invalid name; names {_NAME_RULE}")
         if planned_at is None or planner in (None, "0"):
             missing = "planner name and email" if planned_at else "timestamp"
-            if planned_at is None and planner is None:
+            if planned_at is None and planner in (None, "0"):
                 missing = "timestamp and planner name and email"
             raise self._error(f"Missing {missing}")
         is_tag = bool(prefix["tag"])
@@ -529,7 +537,8 @@ class _Parser:
 
     def _is_met(self, depend: Depend, position: dict[str, int]) -> bool:
         if depend.id is not None:
-            return True
+            # Sqitch looks for the identifier among the names.
+            return not depend.has_project
         if depend.change is not None and depend.tag is not None:
             tagged = self.seen.get(f"@{depend.tag}", 0)
             return 0 < self.seen.get(depend.change, 0) < tagged
