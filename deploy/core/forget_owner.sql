@@ -126,7 +126,10 @@ begin
             from deleted as d
             order by d.storage_path, d.bucket_id
             on conflict on constraint storage_deletions_storage_path_bucket_id_key
-            do update set due_at = excluded.due_at, version = null
+            do update set
+                owner_id = excluded.owner_id,
+                due_at = excluded.due_at,
+                version = null
         )
         select count(*) into v_file_count from deleted;
 

@@ -31,7 +31,7 @@ comment on column turnkeep.storage_deletions.owner_id is 'Whose file it was.';
 comment on column turnkeep.storage_deletions.requested_at is
 'When cleanup_orphaned_files deleted the file''s row.';
 comment on column turnkeep.storage_deletions.due_at is
-'When a worker may claim the row: after a failure or while it is leased, in the future.';
+'When a worker may claim the row: later than now after a failure, and while leased.';
 comment on column turnkeep.storage_deletions.attempts is
 'How often a worker has claimed the row.';
 comment on column turnkeep.storage_deletions.leased_by is
@@ -53,7 +53,10 @@ using (true);
 -- Registering a file looks whether its path is about to be deleted, whoever owned it.
 create policy storage_deletions_functions on turnkeep.storage_deletions
 to turnkeep_api
-using (true);
+using (true)
+with check (
+    owner_id = nullif((select current_setting('turnkeep.owner_id', true)), '')::uuid
+);
 
 revoke all on table turnkeep.storage_deletions
 from public, anon, authenticated, service_role;
