@@ -11,11 +11,14 @@ set search_path = ''
 as $function$
 begin
     return jsonb_build_object(
-        'status', case when pg_is_in_recovery() then 'read_only' else 'ok' end,
+        'status', case
+            when current_setting('in_hot_standby')::boolean then 'read_only'
+            else 'ok'
+        end,
         'schema_version', '0.1.0',
         'server_version', current_setting('server_version'),
-        'in_recovery', pg_is_in_recovery(),
-        'now', clock_timestamp()
+        'in_recovery', current_setting('in_hot_standby')::boolean,
+        'now', now()
     );
 end
 $function$;

@@ -39,9 +39,10 @@ create table public.files (
     constraint files_metadata_is_an_object check (jsonb_typeof(metadata) = 'object')
 );
 
--- For what is read by owner; the id beside it makes it no worse than the primary key
--- for a planner that looks for some ids of an owner.
-create index files_owner_id_id_idx on public.files (owner_id, id);
+-- For forget_owner. An index on the owner of all files would tempt a planner without
+-- statistics to read them all, whenever it looks for some of them.
+create index files_owner_id_idx on public.files (owner_id)
+where unlinked_since is not null;
 
 create index files_unlinked_since_idx on public.files (unlinked_since)
 where unlinked_since is not null;
