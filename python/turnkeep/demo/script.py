@@ -19,7 +19,6 @@ SHARED_FILES = 40
 """Files that turn up in conversations of every topic."""
 BUCKET = "user-files"
 WITHOUT_FILES = 0.5
-ONE_NAMED_TWICE = 0.3
 SHARED = 0.2
 
 
@@ -93,10 +92,8 @@ def files_of(topic: str, random: Random) -> list[NewFile]:
     """Give the files of a turn: none for every other, else 1 to 8, some named twice."""
     if random.random() < WITHOUT_FILES:
         return []
-    files = [a_file(topic, random) for _ in range(random.randint(1, FILES_A_TURN))]
-    if len(files) < FILES_A_TURN and random.random() < ONE_NAMED_TWICE:
-        files.append(random.choice(files))
-    return files
+    # Drawn from few enough that the same one comes up again now and then.
+    return [a_file(topic, random) for _ in range(random.randint(1, FILES_A_TURN))]
 
 
 def a_file(topic: str, random: Random) -> NewFile:
