@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def project_directory() -> Path:
-    """Give the directory that holds ``sqitch.plan``, ``deploy``, ``revert``, ``verify``.
+    """Give the directory of ``sqitch.plan``, ``deploy``, ``revert`` and ``verify``.
 
     An installed wheel carries them beside its modules; a checkout keeps them at its
     top, two directories above.
