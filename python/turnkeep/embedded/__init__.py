@@ -101,9 +101,10 @@ def _absolute(directory: Path | str | None) -> Path:
 
 
 def _make(home: Path) -> None:
-    if home.exists():
+    try:
+        home.mkdir(parents=True)
+    except FileExistsError:
         return
-    home.mkdir(parents=True)
     # Root's server runs as another account, which must get through to its data.
     home.chmod(0o711 if os.geteuid() == 0 else 0o700)
 

@@ -1,6 +1,6 @@
 begin;
 
-select plan(46);
+select plan(47);
 
 select
     lives_ok(
@@ -126,6 +126,34 @@ from (
     ),
     ('[]', 'PT422', 'messages is empty', 'a turn has a message')
 ) as m (messages, code, message, title);
+
+create function pg_temp.detail(statement text)
+returns text
+language plpgsql
+as $function$
+declare
+    v_detail text;
+begin
+    execute detail.statement;
+    return null;
+exception
+    when others then
+        get stacked diagnostics v_detail = pg_exception_detail;
+        return v_detail;
+end
+$function$;
+
+select is(
+    pg_temp.detail(
+        $$
+        select turnkeep.check_messages(
+            '[{"role": "user", "content": "a"}, {"role": "user"}, {"role": 1}]'
+        )
+        $$
+    ),
+    'It is message 2 of the turn.',
+    'the first that is wrong is the one that is named'
+);
 
 create function pg_temp.checked(messages bigint, content integer, metadata integer)
 returns text

@@ -1,6 +1,6 @@
 begin;
 
-select plan(55);
+select plan(56);
 
 create function pg_temp.read(files jsonb)
 returns jsonb
@@ -264,6 +264,35 @@ from (
         'PT422', 'size_bytes is negative', 'the last file counts like the first'
     )
 ) as f (files, code, message, title);
+
+create function pg_temp.detail(statement text)
+returns text
+language plpgsql
+as $function$
+declare
+    v_detail text;
+begin
+    execute detail.statement;
+    return null;
+exception
+    when others then
+        get stacked diagnostics v_detail = pg_exception_detail;
+        return v_detail;
+end
+$function$;
+
+select is(
+    pg_temp.detail(
+        $$
+        select turnkeep.read_files(
+            '11111111-1111-4111-8111-111111111111',
+            '[{"storage_path": "a"}, {"storage_path": 1}, {"id": 1}]', 3
+        )
+        $$
+    ),
+    'It is file 2 of the call.',
+    'the first that is wrong is the one that is named'
+);
 
 create function pg_temp.read_metadata(length integer)
 returns text

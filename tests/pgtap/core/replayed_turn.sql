@@ -2,7 +2,7 @@
 -- changed since.
 begin;
 
-select plan(9);
+select plan(10);
 
 create temporary table turn as
 select append_turn(
@@ -94,6 +94,29 @@ select
     )
 from turn as t;
 
+select
+    is(
+        turnkeep.replayed_turn(
+            '11111111-1111-4111-8111-111111111111',
+            (t.reply ->> 'conversation_id')::uuid,
+            'r',
+            jsonb_build_array(jsonb_build_object(
+                'role', 'user', 'content', 'a',
+                'file_ids', jsonb_build_array(r.reply #> '{files,0,id}')
+            )),
+            null
+        ) - '{request_id, created, messages, replayed, next_seq}'::text[],
+        jsonb_build_object(
+            'files', '[]'::jsonb,
+            'unknown_files', jsonb_build_array(r.reply #> '{files,0,id}')
+        ),
+        'nor those of another owner'
+    )
+from turn as t
+cross join register_files(
+    '[{"storage_path": "theirs"}]', '22222222-2222-4222-8222-222222222222'
+) as r (reply);
+
 select append_turn(
     'talk', '[{"role": "user", "content": "b"}]', '[{"storage_path": "three"}]',
     owner_id => '11111111-1111-4111-8111-111111111111'
@@ -134,7 +157,7 @@ select
 from turn as t;
 
 select is(
-    (select c.deleted_count from cleanup_orphaned_files('0') as c), 1,
+    (select c.deleted_count from cleanup_orphaned_files('0') as c), 2,
     'nor is the file, once it is cleaned up'
 );
 

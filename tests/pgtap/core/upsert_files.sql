@@ -1,6 +1,6 @@
 begin;
 
-select plan(23);
+select plan(25);
 
 create function pg_temp.upsert(files jsonb, named_ids uuid[], linked_at timestamptz)
 returns table (file_ids uuid[], created_ids uuid[])
@@ -36,6 +36,14 @@ values
 (
     'f0000000-0000-4000-8000-00000000000c', '22222222-2222-4222-8222-222222222222',
     'user-files', 'c', 'c', repeat('c', 64)
+),
+(
+    'f0000000-0000-4000-8000-00000000000d', '11111111-1111-4111-8111-111111111111',
+    'user-files', 'd', 'd', null
+),
+(
+    'f0000000-0000-4000-8000-00000000000e', '22222222-2222-4222-8222-222222222222',
+    'theirs', 'd', 'd', null
 );
 
 create temporary table one as
@@ -117,7 +125,7 @@ select * from pg_temp.upsert(
         ]',
         repeat('c', 64), repeat('a', 64), repeat('c', 64)
     )::jsonb,
-    '{}', null
+    array['f0000000-0000-4000-8000-00000000000c']::uuid[], null
 );
 
 select is(
@@ -165,11 +173,12 @@ select is(
 
 select is(
     (
-        select count(*) from public.files as f
+        select array_agg(f.storage_path order by f.storage_path)
+        from public.files as f
         where f.xmax::text = '0'
     ),
-    1::bigint,
-    'and no other: only the file of another owner is not'
+    array['c', 'd', 'd'],
+    'and no others: not what nobody names, nor what is another owner''s'
 );
 
 update public.files set metadata = '{"fresh": "row"}' where storage_path = 'a';
@@ -244,6 +253,57 @@ from (
         'two contents for one path are refused within a batch'
     )
 ) as u (files, message, title);
+
+create function pg_temp.detail(statement text)
+returns text
+language plpgsql
+as $function$
+declare
+    v_detail text;
+begin
+    execute detail.statement;
+    return null;
+exception
+    when others then
+        get stacked diagnostics v_detail = pg_exception_detail;
+        return v_detail;
+end
+$function$;
+
+select is(
+    pg_temp.detail(
+        $$
+        select pg_temp.upsert(
+            '[
+                {"storage_path": "new/four"}, {"storage_path": "d", "bucket_id": "theirs"},
+                {"storage_path": "c"}
+            ]',
+            '{}', null
+        )
+        $$
+    ),
+    'd in bucket theirs',
+    'the first path that is taken is the one that is named'
+);
+
+select is(
+    pg_temp.detail(
+        format(
+            $$
+            select pg_temp.upsert(
+                '[
+                    {"storage_path": "new/one", "bucket_id": "mine", "size_bytes": 6},
+                    {"storage_path": "a", "sha256": "%s"}
+                ]',
+                '{}', null
+            )
+            $$,
+            repeat('b', 64)
+        )
+    ),
+    'new/one is registered as new/one, of another sha256 or size.',
+    'and so is the first of other content'
+);
 
 select is_empty(
     $$

@@ -1,6 +1,6 @@
 begin;
 
-select plan(70);
+select plan(73);
 
 -- The reply that the rows of a turn call for.
 create function pg_temp.expected(
@@ -208,7 +208,7 @@ select is(
             {"content": "Be kind.", "role": "system", "metadata": {"a": 1.0}},
             {"role": "user", "content": "Hello"},
             {"role": "assistant", "content": "", "metadata": {}},
-            {"role": "tool", "content": "42", "file_ids": []}
+            {"role": "tool", "content": "42", "metadata": null, "file_ids": []}
         ]',
         request_id => 'one'
     ),
@@ -273,6 +273,15 @@ from (
             {"role": "tool", "content": "42"}
         ]',
         'no metadata'
+    ),
+    (
+        '[
+            {"role": "system", "content": "Be kind.", "metadata": {"a": 1}},
+            {"role": "user", "content": "Hello", "metadata": {"a": 1}},
+            {"role": "assistant", "content": ""},
+            {"role": "tool", "content": "42"}
+        ]',
+        'metadata where there was none'
     ),
     (
         '[
@@ -522,6 +531,18 @@ select is(
     'which its retry knows as well'
 );
 
+select
+    is(
+        append_turn(
+            'named', jsonb_build_array(jsonb_build_object(
+                'role', 'user', 'content', 'a', 'file_ids', jsonb_build_array(k.one)
+            ))
+        ) #> '{files,0,linked}',
+        'true',
+        'a file that only a message names is linked as well'
+    )
+from known as k;
+
 -- What is refused. Nothing of it is stored.
 
 create temporary table state_before_refusals as select pg_temp.state() as state;
@@ -609,11 +630,11 @@ from (
     (
         $$
         'c', '[{"role": "user", "content": "a"}]', (
-            select jsonb_agg(jsonb_build_object('id', turnkeep.new_id()))
+            select jsonb_agg('{"storage_path": "one/double"}'::jsonb)
             from generate_series(1, 201)
         )
         $$,
-        'PT413', 'too many files', 'a turn has 200 files at most'
+        'PT413', 'too many files', 'a turn has 200 files at most, doubles included'
     ),
     (
         $$
@@ -802,6 +823,16 @@ select set_eq(
     ('22222222-2222-4222-8222-222222222222', 'I am Bob')
     $$,
     'each message belongs to whom it was written for'
+);
+
+select is_empty(
+    $$
+    select c.owner_id, c.continuation_id from public.conversations as c
+    where c.next_seq <> 1 + (
+        select count(*) from public.messages as m where m.conversation_id = c.id
+    )
+    $$,
+    'no conversation counts the turns of another'
 );
 
 select * from finish();

@@ -5,6 +5,7 @@ select plan(21);
 insert into public.conversations (id, owner_id, continuation_id)
 values
 ('c0000000-0000-4000-8000-00000000000a', '11111111-1111-4111-8111-111111111111', 'a'),
+('c0000000-0000-4000-8000-00000000000d', '11111111-1111-4111-8111-111111111111', 'd'),
 ('c0000000-0000-4000-8000-00000000000b', '22222222-2222-4222-8222-222222222222', 'b');
 
 insert into public.files (
@@ -80,12 +81,11 @@ select results_eq(
     'the files are used now'
 );
 
-select results_eq(
+select set_eq(
     $$
-    select c.version, c.updated_at, c.next_seq from public.conversations as c
-    where c.continuation_id = 'a'
+    select c.continuation_id::text, c.version, c.next_seq from public.conversations as c
     $$,
-    'values (2::bigint, now(), 1::bigint)',
+    $$ values ('a', 2::bigint, 1::bigint), ('b', 1, 1), ('d', 1, 1) $$,
     'the conversation has a new version, and no message more'
 );
 

@@ -1,6 +1,6 @@
 begin;
 
-select plan(37);
+select plan(39);
 
 create temporary table first as
 select register_files(
@@ -64,6 +64,27 @@ select is(
 select is(
     (select count(*) from public.files), 2::bigint,
     'but no second file'
+);
+
+update public.files set unlinked_since = '2000-01-01';
+
+select is(
+    jsonb_path_query_array(
+        register_files('[{"storage_path": "b"}, {"storage_path": "new"}]'),
+        '$.files[*].created'
+    ),
+    '[false, true]',
+    'old ones and new ones may come in a batch'
+);
+
+select results_eq(
+    $$
+    select f.storage_path collate "default" from public.files as f
+    where f.unlinked_since = now()
+    order by f.storage_path
+    $$,
+    array['b', 'new'],
+    'the grace period begins again for those of the batch, and for no others'
 );
 
 create temporary table turn as

@@ -31,6 +31,10 @@ values
 (
     'f0000000-0000-4000-8000-000000000005', '22222222-2222-4222-8222-222222222222',
     'user-files', 'of Bob', 'a', '2000-01-01', null
+),
+(
+    'f0000000-0000-4000-8000-000000000006', '11111111-1111-4111-8111-111111111111',
+    'user-files', 'once, too', 'a', '2000-01-01', null
 );
 
 insert into public.conversation_files (conversation_id, file_id, owner_id)
@@ -52,6 +56,10 @@ values
     '11111111-1111-4111-8111-111111111111'
 ),
 (
+    'c0000000-0000-4000-8000-00000000000a', 'f0000000-0000-4000-8000-000000000006',
+    '11111111-1111-4111-8111-111111111111'
+),
+(
     'c0000000-0000-4000-8000-00000000000b', 'f0000000-0000-4000-8000-000000000005',
     '22222222-2222-4222-8222-222222222222'
 );
@@ -61,6 +69,7 @@ select is(
         'c0000000-0000-4000-8000-00000000000a',
         array[
             'f0000000-0000-4000-8000-00000000000e',
+            'f0000000-0000-4000-8000-000000000006',
             'f0000000-0000-4000-8000-000000000005',
             'f0000000-0000-4000-8000-000000000003',
             'f0000000-0000-4000-8000-000000000002',
@@ -73,14 +82,18 @@ select is(
         "conversation_id": "c0000000-0000-4000-8000-00000000000a",
         "unlinked": [
             "f0000000-0000-4000-8000-000000000001",
-            "f0000000-0000-4000-8000-000000000002"
+            "f0000000-0000-4000-8000-000000000002",
+            "f0000000-0000-4000-8000-000000000006"
         ],
         "not_linked": [
             "f0000000-0000-4000-8000-000000000003",
             "f0000000-0000-4000-8000-000000000005",
             "f0000000-0000-4000-8000-00000000000e"
         ],
-        "orphaned": ["f0000000-0000-4000-8000-000000000001"]
+        "orphaned": [
+            "f0000000-0000-4000-8000-000000000001",
+            "f0000000-0000-4000-8000-000000000006"
+        ]
     }',
     'gives each id once, sorted, with these keys and no others; doubles are no error'
 );
@@ -101,14 +114,14 @@ select set_eq(
     $$
     values
     ('once', now()), ('twice', null), ('never', '2000-01-01'), ('stays', null),
-    ('of Bob', null)
+    ('of Bob', null), ('once, too', now())
     $$,
     'a file that nothing uses any more is an orphan from now on, and only that'
 );
 
 select is(
     (select count(*) from public.files as f where f.stored_at = '2000-01-01'),
-    5::bigint,
+    6::bigint,
     'its bytes are where they were'
 );
 
@@ -316,7 +329,7 @@ select is_empty(
 
 select is(
     (select count(*) from public.files as f where f.unlinked_since is not null),
-    5::bigint,
+    6::bigint,
     'all files are orphans, and none is lost'
 );
 
