@@ -87,42 +87,37 @@ begin
         exit when v_pinned_count = cardinality(v_registered_ids);
     end loop;
 
-    -- What is registered anew must not be deleted from the storage any more. While a
-    -- worker is at it, its bytes can not be relied on.
-    if created_ids <> '{}' then
-        perform
-        from turnkeep.storage_deletions as s
-        join unnest(upsert_files.files) as w
-            on w.storage_path = s.storage_path
-            and w.bucket_id = s.bucket_id
-        order by s.storage_path, s.bucket_id
-        for update of s;
+    -- What is registered anew must not be deleted from the storage any more: it leaves
+    -- the outbox, after waiting for a worker that is claiming it. Once claimed, its bytes
+    -- can not be relied on.
+    if created_ids <> '{}' and exists (
+        select from unnest(upsert_files.files) as w
+        join turnkeep.storage_deletions as s
+            on s.storage_path = w.storage_path
+            and s.bucket_id = w.bucket_id
+    ) then
+        delete from turnkeep.storage_deletions as s
+        using unnest(upsert_files.files) as w
+        where s.storage_path = w.storage_path
+          and s.bucket_id = w.bucket_id
+          and (s.leased_by is null or s.due_at <= now());
+
+        select s.storage_path, s.bucket_id into v_problem
+        from unnest(upsert_files.files) as w
+        join turnkeep.storage_deletions as s
+            on s.storage_path = w.storage_path
+            and s.bucket_id = w.bucket_id
+        order by s.storage_path
+        limit 1;
 
         if found then
-            delete from turnkeep.storage_deletions as s
-            using unnest(upsert_files.files) as w
-            where w.storage_path = s.storage_path
-              and w.bucket_id = s.bucket_id
-              and (s.leased_by is null or s.due_at <= now());
-
-            select s.storage_path, s.bucket_id into v_problem
-            from turnkeep.storage_deletions as s
-            join unnest(upsert_files.files) as w
-                on w.storage_path = s.storage_path
-                and w.bucket_id = s.bucket_id
-            order by s.storage_path
-            limit 1;
-
-            if found then
-                raise exception 'the stored object is being deleted'
-                    using
-                        errcode = 'PT503',
-                        detail = format(
-                            '%s in bucket %s', v_problem.storage_path,
-                            v_problem.bucket_id
-                        ),
-                        hint = 'Send the same call again in a moment.';
-            end if;
+            raise exception 'the stored object is being deleted'
+                using
+                    errcode = 'PT503',
+                    detail = format(
+                        '%s in bucket %s', v_problem.storage_path, v_problem.bucket_id
+                    ),
+                    hint = 'Send the same call again in a moment.';
         end if;
     end if;
 
