@@ -182,8 +182,12 @@ class Client:
     def _send(self, call: Call[Any]) -> bytes:
         if not self._is_open:
             self._open()
-        with self._pool.connection() as connection:
+        connection = self._pool.getconn()
+        try:
             return send(connection, call)
+        finally:
+            # Not the pool's context manager: there is no transaction to end.
+            self._pool.putconn(connection)
 
     def _open(self) -> None:
         with self._lock:

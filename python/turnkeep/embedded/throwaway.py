@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FORGETFUL = {
     "autovacuum": "off",
     "checkpoint_timeout": "1h",
+    "dynamic_shared_memory_type": "mmap",
     "fsync": "off",
     "full_page_writes": "off",
     "jit": "off",

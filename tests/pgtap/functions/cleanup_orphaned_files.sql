@@ -1,6 +1,6 @@
 begin;
 
-select plan(37);
+select plan(42);
 
 create temporary table talk as
 select
@@ -163,6 +163,12 @@ select results_eq(
     'a dry run tells those that have a link after all from the others'
 );
 
+select results_eq(
+    'select * from cleanup_orphaned_files(max_files => 1, dry_run => true)',
+    'values (0, 1, true)',
+    'and begins with the oldest, too'
+);
+
 select is(
     (
         select f.unlinked_since from public.files as f
@@ -231,6 +237,33 @@ select results_eq(
     $$ select * from cleanup_orphaned_files('1 second') $$,
     'values (0, 0, false)',
     'within the grace period they stay'
+);
+
+select is(
+    (
+        select count(pg_temp.orphan('many/' || i, '1 year'))
+        from generate_series(1, 1001) as i
+    ),
+    1001::bigint,
+    'many are waiting'
+);
+
+select results_eq(
+    $$ select * from cleanup_orphaned_files('1 second', null, true) $$,
+    'values (1000, 0, true)',
+    'a call deletes 1000 files unless the client wants another number'
+);
+
+select results_eq(
+    $$ select * from cleanup_orphaned_files('1 second') $$,
+    'values (1000, 0, true)',
+    'and null is no number'
+);
+
+select results_eq(
+    $$ select * from cleanup_orphaned_files('1 second', 10000) $$,
+    'values (1, 0, false)',
+    'it may be 10000'
 );
 
 set local role service_role;

@@ -1,6 +1,6 @@
 begin;
 
-select plan(28);
+select plan(31);
 
 create temporary table talk as
 select
@@ -165,6 +165,16 @@ select is(
     'a page has 50 messages unless the client wants another number'
 );
 
+select is(
+    jsonb_array_length(get_thread('longer', null) -> 'messages'), 50,
+    'null is no number'
+);
+
+select is(
+    get_thread('longer', before_seq => 1) -> 'messages', '[]',
+    'a page without messages has an empty list of them'
+);
+
 select
     throws_ok(
         format('select get_thread(''long'', %s)', p.message_limit),
@@ -212,6 +222,10 @@ select is(
         from generate_series(2, 1000) as i
     ),
     'a thread has its 1000 newest files, the newest first'
+);
+
+select is(
+    get_thread('plain') -> 'files', '[]', 'and none of the files of another thread'
 );
 
 -- Who reads.
