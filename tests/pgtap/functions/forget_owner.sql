@@ -2,24 +2,25 @@ begin;
 
 select plan(9);
 
-select append_turn(
-    'talk ' || n,
-    '[
+select
+    append_turn(
+        'talk ' || t.n,
+        '[
         {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"},
         {"role": "user", "content": "c"}
     ]',
-    jsonb_build_array(jsonb_build_object(
-        'storage_path', format('%s/%s', o.id, n)
-    )),
-    'request',
-    owner_id => o.id
-)
+        jsonb_build_array(jsonb_build_object(
+            'storage_path', format('%s/%s', o.id, t.n)
+        )),
+        'request',
+        owner_id => o.id
+    )
 from (
     values
     ('11111111-1111-4111-8111-111111111111'::uuid),
     ('22222222-2222-4222-8222-222222222222')
 ) as o (id)
-cross join generate_series(1, 2) as n;
+cross join generate_series(1, 2) as t (n);
 
 select register_files(
     '[{"storage_path": "11111111-1111-4111-8111-111111111111/never used"}]',

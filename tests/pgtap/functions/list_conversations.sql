@@ -13,12 +13,13 @@ insert into public.conversations (
     id, owner_id, continuation_id, title, created_at, updated_at
 )
 select
-    format('c0000000-0000-4000-8000-%s', lpad(n::text, 12, '0'))::uuid,
-    '00000000-0000-0000-0000-000000000000',
-    'talk ' || n,
-    'Title ' || n,
-    '2026-01-01 00:00:00+00',
-    timestamptz '2026-01-01 00:01:00+00' + (n - n / 10) * interval '1 hour'
+    format('c0000000-0000-4000-8000-%s', lpad(n::text, 12, '0'))::uuid as id,
+    '00000000-0000-0000-0000-000000000000' as owner_id,
+    'talk ' || n as continuation_id,
+    'Title ' || n as title,
+    '2026-01-01 00:00:00+00' as created_at,
+    timestamptz '2026-01-01 00:01:00+00'
+    + (n - n / 10) * interval '1 hour' as updated_at
 from generate_series(1, 10) as n;
 
 insert into public.conversations (owner_id, continuation_id)
@@ -59,9 +60,13 @@ select is(
 
 create temporary table page as
 with recursive page (number, reply) as (
-    select 1, list_conversations(3)
+    select
+        1,
+        list_conversations(3)
     union all
-    select p.number + 1, list_conversations(3, p.reply ->> 'cursor')
+    select
+        p.number + 1,
+        list_conversations(3, p.reply ->> 'cursor')
     from page as p
     where p.reply ->> 'cursor' is not null
 )
@@ -76,10 +81,11 @@ select results_eq(
 
 select is(
     array(
-        select n.name
+        select c.conversation ->> 'continuation_id'
         from page as p
-        cross join lateral unnest(pg_temp.names(p.reply)) with ordinality as n (name)
-        order by p.number, n.ordinality
+        cross join jsonb_array_elements(p.reply -> 'conversations')
+            with ordinality as c (conversation, place)
+        order by p.number, c.place
     ),
     pg_temp.names(list_conversations()),
     'and have each conversation once'

@@ -13,9 +13,9 @@ select * from cleanup_orphaned_files('0');
 create function pg_temp.id(path text)
 returns uuid
 language sql
-return (
-    select s.id from turnkeep.storage_deletions as s where s.storage_path = id.path
-);
+as $function$
+select s.id from turnkeep.storage_deletions as s where s.storage_path = id.path
+$function$;
 
 select is(
     claim_storage_deletions('worker 1', 2),

@@ -12,7 +12,10 @@ select is(
 );
 
 create temporary table before as
-select c.ctid as place, c.* from public.conversations as c;
+select
+    c.ctid as place,
+    c.*
+from public.conversations as c;
 
 select is(
     upsert_conversation('trip') - 'id',
