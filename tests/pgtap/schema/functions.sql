@@ -1,7 +1,7 @@
 -- What holds for every function, present and future.
 begin;
 
-select plan(21);
+select plan(22);
 
 create temporary view ours as
 select
@@ -151,6 +151,28 @@ select is_empty(
       )
     $$,
     'a function that runs as its owner first of all settles for whom'
+);
+
+select set_eq(
+    $$
+    select o.proname::text, m.found[1] as relation, m.found[2] as name
+    from ours as o
+    cross join regexp_matches(
+        o.prosrc, '\m(?:from|join|update) public\.(\w+) as (\w+)', 'g'
+    ) as m (found)
+    group by o.oid, o.proname, o.prosrc, m.found
+    having count(*) > regexp_count(
+        o.prosrc, format('\m%s\.owner_id = ', m.found[2])
+    )
+    $$,
+    $$
+    values
+    -- The service names a conversation, and not its owner.
+    ('lock_conversation', 'conversations', 'c'),
+    -- The service cleans up for all owners.
+    ('cleanup_orphaned_files', 'files', 'f')
+    $$,
+    'each use of a table names the owner of the rows, but for these'
 );
 
 select is_empty(
