@@ -1,10 +1,12 @@
 -- Deploy turnkeep:core/append_turn to pg
 -- requires: core/act_for
+-- requires: core/check_conversation
 -- requires: core/check_messages
 -- requires: core/read_files
 -- requires: core/upsert_files
 -- requires: core/link_files
 -- requires: core/replayed_turn
+-- requires: tables/deleted_requests
 
 begin;
 
@@ -43,16 +45,7 @@ declare
     v_reply_files jsonb := '[]';
     v_reply jsonb;
 begin
-    if coalesce(length(append_turn.continuation_id), 0) not between 1 and 500 then
-        raise exception 'continuation_id is empty or too long'
-            using
-                errcode = 'PT422',
-                detail = format(
-                    'It has %s characters.',
-                    coalesce(length(append_turn.continuation_id), 0)
-                ),
-                hint = 'Pass 1 to 500 characters.';
-    end if;
+    perform turnkeep.check_conversation(append_turn.continuation_id, v_metadata);
 
     if length(append_turn.request_id) not between 1 and 200 then
         raise exception 'request_id is empty or too long'
@@ -62,19 +55,6 @@ begin
                     'It has %s characters.', length(append_turn.request_id)
                 ),
                 hint = 'Pass 1 to 200 characters, or leave it out.';
-    end if;
-
-    if jsonb_typeof(v_metadata) <> 'object' then
-        raise exception 'metadata is not an object'
-            using
-                errcode = 'PT400',
-                detail = format('metadata is %s.', jsonb_typeof(v_metadata)),
-                hint = 'Pass a JSON object, or leave it out.';
-    end if;
-
-    if octet_length(v_metadata::text) > 262144 then
-        raise exception 'metadata is larger than 256 KiB'
-            using errcode = 'PT413', hint = 'Keep large values in a file.';
     end if;
 
     perform turnkeep.check_messages(append_turn.messages);
@@ -97,6 +77,22 @@ begin
         for no key update;
 
         exit when found;
+
+        if exists (
+            select from turnkeep.deleted_requests as d
+            where d.owner_id = v_owner_id
+              and d.continuation_id = append_turn.continuation_id
+              and d.request_id = append_turn.request_id
+        ) then
+            raise exception 'the turn was deleted with its conversation'
+                using
+                    errcode = 'PT409',
+                    detail = format(
+                        'request_id %s came again after delete_conversation.',
+                        append_turn.request_id
+                    ),
+                    hint = 'Make a new request_id to begin a new conversation.';
+        end if;
 
         insert into public.conversations as c (
             owner_id, continuation_id, title, metadata, next_seq,

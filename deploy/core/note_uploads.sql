@@ -1,5 +1,5 @@
 -- Deploy turnkeep:core/note_uploads to pg
--- requires: schema/turnkeep
+-- requires: core/sees_storage
 
 begin;
 
@@ -14,18 +14,10 @@ as $function$
 declare
     v_noted jsonb;
 begin
-    if not exists (
-        select from pg_namespace as n
-        join pg_class as c on c.relnamespace = n.oid
-        where n.nspname = 'storage'
-          and c.relname = 'objects'
-          and has_schema_privilege(n.oid, 'usage')
-          and has_table_privilege(c.oid, 'select')
-    ) then
+    if not turnkeep.sees_storage() then
         return note_uploads.registered;
     end if;
 
-    -- Executed from a text, because most databases have no such table.
     execute $query$
         select jsonb_build_object('files', coalesce(jsonb_agg(
             f.file || jsonb_build_object(
@@ -49,8 +41,8 @@ $function$;
 
 comment on function turnkeep.note_uploads(jsonb) is
 $comment$Returns the reply of register_files with "upload_needed": false also where
-Supabase Storage has the object already. Without Supabase Storage, or without the right to
-look, the reply stays as it is.$comment$;
+Supabase Storage has the object already. Without Supabase Storage, or without the
+right to look, the reply stays as it is.$comment$;
 
 revoke all on function turnkeep.note_uploads(jsonb)
 from public, anon, authenticated, service_role;

@@ -1,5 +1,6 @@
 -- Deploy turnkeep:core/upsert_files to pg
 -- requires: core/find_files
+-- requires: tables/storage_deletions
 
 begin;
 
@@ -86,6 +87,40 @@ begin
         exit when v_pinned_count = cardinality(v_registered_ids);
     end loop;
 
+    -- What is registered anew must not be deleted from the storage any more: it leaves
+    -- the outbox, after waiting for a worker that is claiming it. Once claimed, its bytes
+    -- can not be relied on.
+    if created_ids <> '{}' and exists (
+        select from unnest(upsert_files.files) as w
+        join turnkeep.storage_deletions as s
+            on s.storage_path = w.storage_path
+            and s.bucket_id = w.bucket_id
+    ) then
+        delete from turnkeep.storage_deletions as s
+        using unnest(upsert_files.files) as w
+        where s.storage_path = w.storage_path
+          and s.bucket_id = w.bucket_id
+          and (s.leased_by is null or s.due_at <= now());
+
+        select s.storage_path, s.bucket_id into v_problem
+        from unnest(upsert_files.files) as w
+        join turnkeep.storage_deletions as s
+            on s.storage_path = w.storage_path
+            and s.bucket_id = w.bucket_id
+        order by s.storage_path
+        limit 1;
+
+        if found then
+            raise exception 'the stored object is being deleted'
+                using
+                    errcode = 'PT503',
+                    detail = format(
+                        '%s in bucket %s', v_problem.storage_path, v_problem.bucket_id
+                    ),
+                    hint = 'Send the same call again in a moment.';
+        end if;
+    end if;
+
     -- Not a cleanup, ten times in a row: a row that this owner may not see.
     if v_pinned_count < cardinality(v_registered_ids) then
         raise exception 'storage_path belongs to another owner'
@@ -139,8 +174,8 @@ null when it does not.
 Locks: per owner when a file of two or more is new, then rows in the order of their ids.
 
 Raises:
-- PT409 when a path belongs to another owner, or is registered with other
-content.$comment$;
+- PT409 when a path belongs to another owner, or is registered with other content.
+- PT503 while a worker deletes the object that a path names.$comment$;
 
 revoke all on function
 turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz)

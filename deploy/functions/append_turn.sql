@@ -52,12 +52,14 @@ and writes nothing. Without request_id every call is a new turn.
 Raises:
 - PT400 when an argument has the wrong type inside.
 - PT403 when nobody is signed in, or a user names another owner.
-- PT409 when request_id was used for another turn, or a storage_path is taken.
+- PT409 when request_id was used for another turn, or for one that was deleted with
+  its conversation, or a storage_path is taken.
 - PT413 when there are more than 200 messages or files, a content is larger than 16
   MiB, or a metadata larger than 256 KiB.
 - PT422 when a value is not allowed: continuation_id has 1 to 500 characters,
-  request_id 1 to 200, a user's storage_path begins with the user's id and a
-slash.$comment$;
+  request_id 1 to 200, a user's storage_path begins with the user's id and a slash.
+- PT503 while a worker deletes the stored object of a path: send the call
+  again.$comment$;
 
 revoke all on function
 public.append_turn(text, jsonb, jsonb, text, text, jsonb, uuid)

@@ -1,6 +1,7 @@
 -- Deploy turnkeep:functions/cleanup_orphaned_files to pg
 -- requires: tables/conversation_files
 -- requires: tables/storage_deletions
+-- requires: core/sees_storage
 
 begin;
 
@@ -23,6 +24,7 @@ declare
         cleanup_orphaned_files.grace, '24 hours'
     );
     v_candidate_ids uuid[];
+    v_requested_ids uuid[];
 begin
     if v_before > now() then
         raise exception 'grace is negative'
@@ -99,9 +101,35 @@ begin
         from deleted as d
         order by d.storage_path, d.bucket_id
         on conflict on constraint storage_deletions_storage_path_bucket_id_key
-        do update set owner_id = excluded.owner_id, requested_at = excluded.requested_at
+        do update set
+            owner_id = excluded.owner_id,
+            requested_at = excluded.requested_at,
+            due_at = excluded.due_at,
+            attempts = 0,
+            leased_by = null,
+            last_error = null,
+            version = null
+        returning s.id
     )
-    select count(*) into deleted_count from deleted;
+    select count(*), array_agg(r.id) into deleted_count, v_requested_ids
+    from requested as r;
+
+    -- Which upload is to go: another one under the same path must stay.
+    if deleted_count > 0 and turnkeep.sees_storage() then
+        execute $query$
+            update turnkeep.storage_deletions as s
+            set version = coalesce(
+                (
+                    select o.version from storage.objects as o
+                    where o.bucket_id = s.bucket_id
+                      and o.name = s.storage_path
+                ),
+                'none'
+            )
+            where s.id = any ($1)
+        $query$
+        using v_requested_ids;
+    end if;
 
     return next;
 end

@@ -39,6 +39,11 @@ create table public.files (
     constraint files_metadata_is_an_object check (jsonb_typeof(metadata) = 'object')
 );
 
+-- For forget_owner. An index on the owner of all files would tempt a planner without
+-- statistics to read them all, whenever it looks for some of them.
+create index files_owner_id_idx on public.files (owner_id)
+where unlinked_since is not null;
+
 create index files_unlinked_since_idx on public.files (unlinked_since)
 where unlinked_since is not null;
 
@@ -78,7 +83,7 @@ using (true);
 
 revoke all on table public.files from public, anon, authenticated, service_role;
 grant select on table public.files to authenticated;
-grant select, insert, update on table public.files to turnkeep_api;
+grant select, insert, update, delete on table public.files to turnkeep_api;
 -- cleanup_orphaned_files runs with the service's own rights.
 grant select, update, delete on table public.files to service_role;
 

@@ -76,6 +76,6 @@ using (true);
 
 revoke all on table public.messages from public, anon, authenticated, service_role;
 grant select on table public.messages to authenticated, service_role;
-grant select, insert on table public.messages to turnkeep_api;
+grant select, insert, delete on table public.messages to turnkeep_api;
 
 commit;

@@ -9,15 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta  # noqa: TC003  msgspec reads the annotations
-from typing import Any, Generic, Literal, NotRequired, Required, TypedDict, TypeVar
+from datetime import timedelta  # noqa: TC003  msgspec reads the annotations
+from typing import Any, Generic, NotRequired, Required, TypedDict, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
 
+from turnkeep.replies import (
+    AppendedTurn,
+    ClaimedDeletions,
+    CleanedUp,
+    ConversationPage,
+    DeletedConversation,
+    FileType,
+    FinishedDeletions,
+    ForgottenOwner,
+    Health,
+    LinkedFiles,
+    RegisteredFiles,
+    Role,
+    Thread,
+    UnlinkedFiles,
+    UpsertedConversation,
+)
+
 Reply = TypeVar("Reply")
-Role = Literal["user", "assistant", "system", "tool"]
-FileType = Literal["user_upload", "generated", "cache"]
 Metadata = Mapping[str, object]
 
 
@@ -44,156 +60,11 @@ class NewFile(TypedDict, total=False):
     metadata: Metadata
 
 
-@dataclass(frozen=True, slots=True)
-class AppendedMessage:
-    """`{"id", "seq", "role", "created_at"}`."""
+class FailedDeletion(TypedDict, total=False):
+    """A stored object that could not be deleted, and why."""
 
-    id: UUID
-    seq: int
-    role: Role
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AppendedFile:
-    """`{"id", "bucket_id", "storage_path", "created", "linked"}`."""
-
-    id: UUID
-    bucket_id: str
-    storage_path: str
-    created: bool
-    linked: bool
-    """This call made the link."""
-
-
-@dataclass(frozen=True, slots=True)
-class AppendedTurn:
-    """`{"conversation_id", "continuation_id", "request_id", "created", "replayed",
-    "messages": [...], "files": [...], "unknown_files": [uuid], "next_seq"}`.
-    """  # noqa: D205
-
-    conversation_id: UUID
-    continuation_id: str
-    request_id: str | None
-    created: bool
-    """The conversation is new."""
-    replayed: bool
-    """The turn was stored before; this call wrote nothing."""
-    messages: tuple[AppendedMessage, ...]
-    files: tuple[AppendedFile, ...]
-    unknown_files: tuple[UUID, ...]
-    """Ids that name no file; the rest of the turn is stored."""
-    next_seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """`{"id", "continuation_id", "title", "metadata", "created_at", "updated_at",
-    "next_seq"}`.
-    """  # noqa: D205
-
-    id: UUID
-    continuation_id: str
-    title: str | None
-    metadata: dict[str, Any]
-    created_at: datetime
-    updated_at: datetime
-    next_seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """`{"id", "seq", "role", "content", "metadata", "file_ids", "created_at"}`."""
-
-    id: UUID
-    seq: int
-    role: Role
-    content: str
-    metadata: dict[str, Any]
-    file_ids: tuple[UUID, ...]
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadFile:
-    """`{"id", "bucket_id", "storage_path", "original_name", "mime_type", "size_bytes",
-    "sha256", "file_type", "metadata", "added_at"}`.
-    """  # noqa: D205
-
-    id: UUID
-    bucket_id: str
-    storage_path: str
-    original_name: str
-    mime_type: str | None
-    size_bytes: int | None
-    sha256: str | None
-    file_type: FileType
-    metadata: dict[str, Any]
-    added_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Thread:
-    """`{"conversation": {...}, "messages": [...], "files": [...], "before_seq"}`.
-
-    Messages oldest first, files newest first. `before_seq` is the argument for the page
-    before, None at the beginning.
-    """
-
-    conversation: Conversation
-    messages: tuple[Message, ...]
-    files: tuple[ThreadFile, ...]
-    before_seq: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class RegisteredFile:
-    """`{"id", "bucket_id", "storage_path", "created", "upload_needed"}`."""
-
-    id: UUID
-    bucket_id: str
-    storage_path: str
-    created: bool
-    upload_needed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RegisteredFiles:
-    """`{"files": [...]}`, in the order of the input."""
-
-    files: tuple[RegisteredFile, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LinkedFiles:
-    """`{"conversation_id", "linked", "already_linked", "unknown"}`, sorted ids."""
-
-    conversation_id: UUID
-    linked: tuple[UUID, ...]
-    already_linked: tuple[UUID, ...]
-    unknown: tuple[UUID, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class UnlinkedFiles:
-    """`{"conversation_id", "unlinked", "not_linked", "orphaned"}`, sorted ids."""
-
-    conversation_id: UUID
-    unlinked: tuple[UUID, ...]
-    not_linked: tuple[UUID, ...]
-    orphaned: tuple[UUID, ...]
-    """Unlinked here, and linked nowhere else."""
-
-
-@dataclass(frozen=True, slots=True)
-class CleanedUp:
-    """One row `(deleted_count, healed_count, more)`."""
-
-    deleted_count: int
-    healed_count: int
-    """Files that were marked as orphans and turned out to be linked."""
-    more: bool
-    """Orphans are left: call again."""
+    id: Required[UUID]
+    error: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,6 +158,40 @@ CLEANUP_ORPHANED_FILES: Function[CleanedUp] = Function(
     CleanedUp,
     returns_table=True,
 )
+UPSERT_CONVERSATION: Function[UpsertedConversation] = Function(
+    "upsert_conversation",
+    {
+        "continuation_id": "text",
+        "title": "text",
+        "metadata": "jsonb",
+        "owner_id": "uuid",
+    },
+    UpsertedConversation,
+)
+LIST_CONVERSATIONS: Function[ConversationPage] = Function(
+    "list_conversations",
+    {"page_size": "integer", "cursor": "text", "owner_id": "uuid"},
+    ConversationPage,
+)
+DELETE_CONVERSATION: Function[DeletedConversation] = Function(
+    "delete_conversation",
+    {"continuation_id": "text", "owner_id": "uuid"},
+    DeletedConversation,
+)
+CLAIM_STORAGE_DELETIONS: Function[ClaimedDeletions] = Function(
+    "claim_storage_deletions",
+    {"worker": "text", "max_paths": "integer", "lease": "interval"},
+    ClaimedDeletions,
+)
+FINISH_STORAGE_DELETIONS: Function[FinishedDeletions] = Function(
+    "finish_storage_deletions",
+    {"worker": "text", "done": "uuid[]", "failed": "jsonb"},
+    FinishedDeletions,
+)
+FORGET_OWNER: Function[ForgottenOwner] = Function(
+    "forget_owner", {"owner_id": "uuid", "max_rows": "integer"}, ForgottenOwner
+)
+HEALTH: Function[Health] = Function("health", {}, Health)
 
 
 def append_turn(  # noqa: PLR0913  the function's own arguments, by name
@@ -402,3 +307,96 @@ def cleanup_orphaned_files(
         CLEANUP_ORPHANED_FILES,
         {"grace": grace, "max_files": max_files, "dry_run": dry_run},
     )
+
+
+def upsert_conversation(
+    continuation_id: str,
+    *,
+    title: str | None = None,
+    metadata: Metadata | None = None,
+    owner_id: UUID | None = None,
+) -> Call[UpsertedConversation]:
+    """Get or create a conversation; change its title, merge its metadata.
+
+    Fails with `TooLarge`, `Unprocessable`, `InvalidArgument`, `Forbidden`.
+    """
+    return Call(
+        UPSERT_CONVERSATION,
+        {
+            "continuation_id": continuation_id,
+            "title": title,
+            "metadata": metadata,
+            "owner_id": owner_id,
+        },
+    )
+
+
+def list_conversations(
+    *,
+    page_size: int | None = None,
+    cursor: str | None = None,
+    owner_id: UUID | None = None,
+) -> Call[ConversationPage]:
+    """List conversations, the most recently active first, to five minutes.
+
+    `page_size` is 1 to 1,000 and 50 by default; `cursor` is that of the page before.
+    """
+    return Call(
+        LIST_CONVERSATIONS,
+        {"page_size": page_size, "cursor": cursor, "owner_id": owner_id},
+    )
+
+
+def delete_conversation(
+    continuation_id: str, *, owner_id: UUID | None = None
+) -> Call[DeletedConversation]:
+    """Delete a conversation with its messages and links; no error when it is gone."""
+    return Call(
+        DELETE_CONVERSATION,
+        {"continuation_id": continuation_id, "owner_id": owner_id},
+    )
+
+
+def claim_storage_deletions(
+    worker: str,
+    *,
+    max_paths: int | None = None,
+    lease: timedelta | None = None,
+) -> Call[ClaimedDeletions]:
+    """Lease up to 1,000 stored objects that are to be deleted. For the service alone.
+
+    Delete them before the lease ends (5 minutes by default), then say so with
+    `finish_storage_deletions`.
+    """
+    return Call(
+        CLAIM_STORAGE_DELETIONS,
+        {"worker": worker, "max_paths": max_paths, "lease": lease},
+    )
+
+
+def finish_storage_deletions(
+    worker: str,
+    done: Iterable[UUID],
+    *,
+    failed: Iterable[FailedDeletion] = (),
+) -> Call[FinishedDeletions]:
+    """Report what became of claimed deletions, 1,000 at most. For the service alone."""
+    return Call(
+        FINISH_STORAGE_DELETIONS,
+        {"worker": worker, "done": list(done), "failed": list(failed)},
+    )
+
+
+def forget_owner(
+    owner_id: UUID, *, max_rows: int | None = None
+) -> Call[ForgottenOwner]:
+    """Erase an owner, 10,000 rows a call by default; again while the reply has `more`.
+
+    For the service alone.
+    """
+    return Call(FORGET_OWNER, {"owner_id": owner_id, "max_rows": max_rows})
+
+
+def health() -> Call[Health]:
+    """Ask whether the database answers. For everybody."""
+    return Call(HEALTH, {})

@@ -31,7 +31,6 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from turnkeep.calls import AppendedTurn, LinkedFiles
 from turnkeep.errors import (
     CallError,
     NotDeployed,
@@ -39,6 +38,7 @@ from turnkeep.errors import (
     Unprocessable,
     class_for,
 )
+from turnkeep.replies import AppendedTurn, LinkedFiles
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -255,10 +255,12 @@ def is_transient(error: BaseException) -> bool:
     """Tell whether the same call may work when it is sent again."""
     if isinstance(error, PoolTimeout):
         return True
-    if not isinstance(error, psycopg.OperationalError):
+    if not isinstance(error, psycopg.Error):
         return False
-    # Without an SQLSTATE the server said nothing: the connection is lost.
-    return error.sqlstate is None or class_for(error.sqlstate) is Unavailable
+    if error.sqlstate is None:
+        # The server said nothing: the connection is lost.
+        return isinstance(error, psycopg.OperationalError)
+    return class_for(error.sqlstate) is Unavailable
 
 
 def translate(

@@ -93,6 +93,8 @@ BY_SQLSTATE: dict[str, type[CallError]] = {
     "PT409": Conflict,
     "PT413": TooLarge,
     "PT422": Unprocessable,
+    # A worker deletes the stored object that a file names: soon it will have.
+    "PT503": Unavailable,
     # What the server itself says before a function of ours is reached.
     "22P02": InvalidArgument,
     "22P05": Unprocessable,

@@ -31,7 +31,9 @@ APPEND_TURN = "core/append_turn"
 CLEANUP = "functions/cleanup_orphaned_files"
 LINK = "core/link_files"
 REGISTER = "core/register_files"
-UNLINK = "core/unlink_files_from_conversation"
+UNLINK = "core/unlink_files"
+DELETE = "core/delete_conversation"
+CLAIM = "functions/claim_storage_deletions"
 UPSERT = "core/upsert_files"
 
 GUARDS = (
@@ -194,8 +196,8 @@ greatest(
         """\
     perform
     from public.files as f
-    where f.owner_id = v_owner_id
-      and f.id = any (unlink_files_from_conversation.file_ids)
+    where f.owner_id = unlink_files.owner_id
+      and f.id = any (unlink_files.file_ids)
     order by f.id
     for update;
 """,
@@ -222,27 +224,27 @@ greatest(
         """\
     perform
     from public.files as f
-    where f.owner_id = v_owner_id
-      and f.id = any (unlink_files_from_conversation.file_ids)
+    where f.owner_id = unlink_files.owner_id
+      and f.id = any (unlink_files.file_ids)
     order by f.id
     for update;
 """,
         "",
         """\
-        where f.owner_id = v_owner_id
-          and f.id = any (v_unlinked_ids)
+        where f.owner_id = unlink_files.owner_id
+          and f.id = any (unlinked)
         returning f.id, f.unlinked_since
 """,
         """\
         from (
             select m.id
             from public.files as m
-            where m.owner_id = v_owner_id
-              and m.id = any (v_unlinked_ids)
+            where m.owner_id = unlink_files.owner_id
+              and m.id = any (unlinked)
             order by m.id
             for update
         ) as m
-        where f.owner_id = v_owner_id
+        where f.owner_id = unlink_files.owner_id
           and f.id = m.id
         returning f.id, f.unlinked_since
 """,
@@ -252,14 +254,14 @@ greatest(
         "write each file that has lost a link",
         "repeatable_read",
         """\
-          and f.id = any (v_unlinked_ids)
+          and f.id = any (unlinked)
         returning f.id, f.unlinked_since
 """,
         """\
-          and f.id = any (v_unlinked_ids)
+          and f.id = any (unlinked)
           and not exists (
               select from public.conversation_files as l
-              where l.owner_id = v_owner_id
+              where l.owner_id = unlink_files.owner_id
                 and l.file_id = f.id
           )
         returning f.id, f.unlinked_since
@@ -428,5 +430,40 @@ greatest(
         "plain_delete",
         "    references public.conversations (id, owner_id),\n",
         "    references public.conversations (id, owner_id) on delete cascade,\n",
+    ),
+    _guard(
+        UPSERT,
+        "refuse a path whose object is being deleted",
+        "claim_against_register",
+        "          and (s.leased_by is null or s.due_at <= now());\n",
+        ";\n",
+    ),
+    _guard(
+        CLAIM,
+        "lock what is claimed",
+        "claim_against_register",
+        "        for update skip locked\n",
+        "",
+    ),
+    _guard(
+        CLAIM,
+        "wait for nobody",
+        "claim_against_register",
+        "        for update skip locked\n",
+        "        for update\n",
+    ),
+    _guard(
+        DELETE,
+        "lock the conversation exclusively",
+        "delete_against_turn",
+        "    for update;\n",
+        ";\n",
+    ),
+    _guard(
+        DELETE,
+        "remember the requests",
+        "delete_against_turn",
+        "      and m.request_id is not null\n",
+        "      and false\n",
     ),
 )

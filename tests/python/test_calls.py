@@ -147,6 +147,13 @@ def test_replies_have_the_fields_of_their_types(
         calls.link_file_to_conversation(first.conversation_id, linked[0]),
         unlink,
         calls.cleanup_orphaned_files(timedelta(0)),
+        calls.claim_storage_deletions("worker"),
+        calls.finish_storage_deletions("worker", []),
+        calls.upsert_conversation("shapes", title="Shapes"),
+        calls.list_conversations(),
+        calls.delete_conversation("shapes"),
+        calls.forget_owner(uuid4()),
+        calls.health(),
     ):
         check(call)
     assert seen == set(FUNCTIONS)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import psycopg
     from click.testing import Result
 
-    from turnkeep.calls import NewMessage, Thread
+    from turnkeep.calls import NewMessage
+    from turnkeep.replies import Thread
 
 
 def lines(path: Path, *items: Any) -> Path:

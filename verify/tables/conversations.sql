@@ -11,7 +11,8 @@ select
     updated_at,
     continuation_id,
     title,
-    metadata
+    metadata,
+    active_at
 from public.conversations
 where false;
 
@@ -43,7 +44,7 @@ from (
     ('turnkeep_api', 'select', true),
     ('turnkeep_api', 'insert', true),
     ('turnkeep_api', 'update', true),
-    ('turnkeep_api', 'delete', false),
+    ('turnkeep_api', 'delete', true),
     ('turnkeep_api', 'truncate', false)
 ) as r (name, privilege, may);
 

@@ -47,7 +47,7 @@ from (
     ('turnkeep_api', 'select', true),
     ('turnkeep_api', 'insert', true),
     ('turnkeep_api', 'update', true),
-    ('turnkeep_api', 'delete', false),
+    ('turnkeep_api', 'delete', true),
     ('turnkeep_api', 'truncate', false)
 ) as r (name, privilege, may);
 

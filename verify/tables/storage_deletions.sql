@@ -6,6 +6,11 @@ select
     id,
     owner_id,
     requested_at,
+    due_at,
+    attempts,
+    leased_by,
+    last_error,
+    version,
     bucket_id,
     storage_path
 from turnkeep.storage_deletions
@@ -34,12 +39,12 @@ from (
     ('service_role', 'select', true),
     ('service_role', 'insert', true),
     ('service_role', 'update', true),
-    ('service_role', 'delete', false),
+    ('service_role', 'delete', true),
     ('service_role', 'truncate', false),
-    ('turnkeep_api', 'select', false),
-    ('turnkeep_api', 'insert', false),
-    ('turnkeep_api', 'update', false),
-    ('turnkeep_api', 'delete', false),
+    ('turnkeep_api', 'select', true),
+    ('turnkeep_api', 'insert', true),
+    ('turnkeep_api', 'update', true),
+    ('turnkeep_api', 'delete', true),
     ('turnkeep_api', 'truncate', false)
 ) as r (name, privilege, may);
 

@@ -12,7 +12,6 @@ from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
 from turnkeep.calls import (
-    AppendedTurn,
     append_turn,
     cleanup_orphaned_files,
     link_file_to_conversation,
@@ -23,6 +22,7 @@ from turnkeep.calls import (
 from turnkeep.client import Client
 from turnkeep.demo.losing import LosingConnection
 from turnkeep.demo.script import a_file
+from turnkeep.replies import AppendedTurn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

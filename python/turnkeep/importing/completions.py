@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from turnkeep.importing.conversation import Conversation, Unreadable
 
 if TYPE_CHECKING:
-    from turnkeep.calls import NewMessage, Role
+    from turnkeep.calls import NewMessage
+    from turnkeep.replies import Role
 
 ROLES: dict[str, Role] = {
     "user": "user",

@@ -18,8 +18,9 @@ from turnkeep.errors import (
 from turnkeep.importing.conversation import Conversation, Finding, turns
 
 if TYPE_CHECKING:
-    from turnkeep.calls import AppendedTurn, NewMessage
+    from turnkeep.calls import NewMessage
     from turnkeep.client import Client
+    from turnkeep.replies import AppendedTurn
 
 KEY_CHARACTERS = 400
 """A continuation_id has room for 500; longer keys are replaced by their hash."""

@@ -70,7 +70,14 @@ select set_eq(
         ('public.link_file_to_conversation', 'authenticated service_role'),
         ('public.link_files_to_conversation', 'authenticated service_role'),
         ('public.unlink_files_from_conversation', 'authenticated service_role'),
+        ('public.upsert_conversation', 'authenticated service_role'),
+        ('public.list_conversations', 'authenticated service_role'),
+        ('public.delete_conversation', 'authenticated service_role'),
+        ('public.health', 'anon authenticated service_role'),
         ('public.cleanup_orphaned_files', 'service_role'),
+        ('public.claim_storage_deletions', 'service_role'),
+        ('public.finish_storage_deletions', 'service_role'),
+        ('public.forget_owner', 'service_role'),
         -- What the functions above run, by their callers or by their owner.
         ('turnkeep.is_service', 'authenticated service_role turnkeep_api'),
         ('turnkeep.current_owner', 'authenticated service_role turnkeep_api'),
@@ -86,7 +93,17 @@ select set_eq(
             'turnkeep.unlink_files_from_conversation',
             'authenticated service_role turnkeep_api'
         ),
+        (
+            'turnkeep.upsert_conversation', 'authenticated service_role turnkeep_api'
+        ),
+        (
+            'turnkeep.delete_conversation', 'authenticated service_role turnkeep_api'
+        ),
+        ('turnkeep.forget_owner', 'service_role turnkeep_api'),
+        ('turnkeep.sees_storage', 'authenticated service_role'),
         ('turnkeep.act_for', 'turnkeep_api'),
+        ('turnkeep.check_conversation', 'turnkeep_api'),
+        ('turnkeep.unlink_files', 'turnkeep_api'),
         ('turnkeep.new_id', 'service_role turnkeep_api'),
         ('turnkeep.check_messages', 'turnkeep_api'),
         ('turnkeep.read_files', 'turnkeep_api'),
@@ -103,8 +120,13 @@ select set_eq(
 );
 
 select is_empty(
-    $$ select t.* from tried as t where t.role = 'anon' and t.outcome <> 'denied' $$,
-    'who is not signed in can call nothing at all'
+    $$
+    select t.* from tried as t
+    where t.role = 'anon'
+      and t.outcome <> 'denied'
+      and t.function <> 'public.health'
+    $$,
+    'who is not signed in can ask for the health and call nothing else'
 );
 
 select set_eq(
@@ -118,7 +140,12 @@ select set_eq(
     where t.role = 'authenticated'
       and t.outcome = 'let in'
     $$,
-    array['public.cleanup_orphaned_files'],
+    array[
+        'public.cleanup_orphaned_files',
+        'public.claim_storage_deletions',
+        'public.finish_storage_deletions',
+        'public.forget_owner'
+    ],
     'what works on the rows of all owners is for the service alone'
 );
 

@@ -15,7 +15,7 @@ begin
     -- What Supabase brings, for the look into what is executed from a text.
     if to_regclass('storage.objects') is null then
         create schema storage;
-        create table storage.objects (bucket_id text, name text);
+        create table storage.objects (bucket_id text, name text, version text);
     end if;
 end
 $do$;

@@ -46,7 +46,7 @@ cross join lateral (
     ('select', format('select from %s where false', t.relation)),
     (
         'insert',
-        format('insert into %1$s select (null::%1$s).* where false', t.relation)
+        format('insert into %s (owner_id) select null where false', t.relation)
     ),
     ('update', format('update %s set owner_id = null where false', t.relation)),
     ('delete', format('delete from %s where false', t.relation)),
@@ -75,11 +75,13 @@ select set_eq(
         ('service_role', 'messages', 'select'),
         ('service_role', 'files', 'select update delete'),
         ('service_role', 'conversation_files', 'select'),
-        ('service_role', 'turnkeep.storage_deletions', 'select insert update'),
-        ('turnkeep_api', 'conversations', 'select insert update'),
-        ('turnkeep_api', 'messages', 'select insert'),
-        ('turnkeep_api', 'files', 'select insert update'),
-        ('turnkeep_api', 'conversation_files', 'select insert delete')
+        ('service_role', 'turnkeep.storage_deletions', 'select insert update delete'),
+        ('turnkeep_api', 'conversations', 'select insert update delete'),
+        ('turnkeep_api', 'messages', 'select insert delete'),
+        ('turnkeep_api', 'files', 'select insert update delete'),
+        ('turnkeep_api', 'conversation_files', 'select insert delete'),
+        ('turnkeep_api', 'turnkeep.storage_deletions', 'select insert update delete'),
+        ('turnkeep_api', 'turnkeep.deleted_requests', 'select insert update delete')
     ) as r (role, relation, actions)
     cross join string_to_table(r.actions, ' ') as u (action)
     $$,

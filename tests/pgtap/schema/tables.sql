@@ -52,7 +52,8 @@ select set_eq(
     'select format(''%s.%s'', o.nspname, o.relname) from ours as o',
     array[
         'public.conversations', 'public.messages', 'public.files',
-        'public.conversation_files', 'turnkeep.storage_deletions'
+        'public.conversation_files', 'turnkeep.storage_deletions',
+        'turnkeep.deleted_requests'
     ],
     'these are the tables: a new one adds itself here and to table_access.sql'
 );

@@ -14,6 +14,11 @@ select set_eq(
     $$,
     $$
     values
+    (
+        'active_at', 'timestamp with time zone', true,
+        'date_bin(''00:05:00''::interval, updated_at, '
+        '''2000-01-01 00:00:00+00''::timestamp with time zone)'
+    ),
     ('continuation_id', 'text', true, null),
     ('created_at', 'timestamp with time zone', true, 'now()'),
     ('id', 'uuid', true, 'turnkeep.new_id()'),

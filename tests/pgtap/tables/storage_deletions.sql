@@ -1,6 +1,6 @@
 begin;
 
-select plan(14);
+select plan(18);
 
 select set_eq(
     $$
@@ -14,11 +14,16 @@ select set_eq(
     $$,
     $$
     values
+    ('attempts', 'integer', true, '0'),
     ('bucket_id', 'text', true, null),
+    ('due_at', 'timestamp with time zone', true, 'now()'),
     ('id', 'uuid', true, 'turnkeep.new_id()'),
+    ('last_error', 'text', false, null),
+    ('leased_by', 'text', false, null),
     ('owner_id', 'uuid', true, null),
     ('requested_at', 'timestamp with time zone', true, 'now()'),
-    ('storage_path', 'text', true, null)
+    ('storage_path', 'text', true, null),
+    ('version', 'text', false, null)
     $$,
     'a deletion has these columns'
 );
@@ -65,6 +70,14 @@ select throws_ok(
     'an id is used once'
 );
 
+select throws_ok(
+    'update turnkeep.storage_deletions set attempts = -1',
+    '23514',
+    'new row for relation "storage_deletions" violates check constraint '
+    '"storage_deletions_attempts_is_not_negative"',
+    'attempts are counted up from 0'
+);
+
 select
     throws_ok(
         format('update turnkeep.storage_deletions set %I = null', c.name),
@@ -78,7 +91,8 @@ select
     )
 from (
     values
-    ('id'), ('owner_id'), ('bucket_id'), ('storage_path'), ('requested_at')
+    ('id'), ('owner_id'), ('bucket_id'), ('storage_path'), ('requested_at'),
+    ('due_at'), ('attempts')
 ) as c (name);
 
 set local role service_role;
@@ -107,10 +121,21 @@ select throws_ok(
 
 set local role turnkeep_api;
 
+select is(
+    (select count(*) from turnkeep.storage_deletions), 3::bigint,
+    'the functions that run for users see them all: a path is registered anew'
+);
+
+select set_config('turnkeep.owner_id', '11111111-1111-4111-8111-111111111111', true);
+
 select throws_ok(
-    'select s.id from turnkeep.storage_deletions as s',
-    '42501', 'permission denied for table storage_deletions',
-    'nor do the functions that run for users'
+    $$
+    insert into turnkeep.storage_deletions (owner_id, bucket_id, storage_path)
+    values ('22222222-2222-4222-8222-222222222222', 'user-files', 'c')
+    $$,
+    '42501',
+    'new row violates row-level security policy for table "storage_deletions"',
+    'but add none for another owner'
 );
 
 reset role;

@@ -1,0 +1,55 @@
+-- Deploy turnkeep:core/check_conversation to pg
+-- requires: schema/turnkeep
+
+begin;
+
+create function turnkeep.check_conversation(continuation_id text, metadata jsonb)
+returns void
+language plpgsql
+immutable
+parallel safe
+set search_path = ''
+as $function$
+begin
+    if coalesce(length(check_conversation.continuation_id), 0) not between 1 and 500
+    then
+        raise exception 'continuation_id is empty or too long'
+            using
+                errcode = 'PT422',
+                detail = format(
+                    'It has %s characters.',
+                    coalesce(length(check_conversation.continuation_id), 0)
+                ),
+                hint = 'Pass 1 to 500 characters.';
+    end if;
+
+    if jsonb_typeof(check_conversation.metadata) not in ('object', 'null') then
+        raise exception 'metadata is not an object'
+            using
+                errcode = 'PT400',
+                detail = format(
+                    'metadata is %s.', jsonb_typeof(check_conversation.metadata)
+                ),
+                hint = 'Pass a JSON object, or leave it out.';
+    end if;
+
+    if octet_length(check_conversation.metadata::text) > 262144 then
+        raise exception 'metadata is larger than 256 KiB'
+            using errcode = 'PT413', hint = 'Keep large values in a file.';
+    end if;
+end
+$function$;
+
+comment on function turnkeep.check_conversation(text, jsonb) is
+$comment$Refuses what cannot be a conversation's continuation_id or metadata.
+
+Raises:
+- PT400 when metadata is not an object.
+- PT413 when metadata is larger than 256 KiB.
+- PT422 when continuation_id is empty or longer than 500 characters.$comment$;
+
+revoke all on function turnkeep.check_conversation(text, jsonb)
+from public, anon, authenticated, service_role;
+grant execute on function turnkeep.check_conversation(text, jsonb) to turnkeep_api;
+
+commit;

@@ -1,0 +1,95 @@
+-- Deploy turnkeep:core/delete_conversation to pg
+-- requires: core/act_for
+-- requires: core/unlink_files
+-- requires: tables/messages
+-- requires: tables/deleted_requests
+
+begin;
+
+create function turnkeep.delete_conversation(continuation_id text, owner_id uuid)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+-- Every statement has its index. Without this, tables that were small when a session
+-- made its plans are scanned whole until somebody analyses them.
+set enable_seqscan = off
+as $function$
+declare
+    v_owner_id constant uuid := turnkeep.act_for(delete_conversation.owner_id);
+    v_conversation_id uuid;
+    v_unlinked_ids uuid[];
+    v_message_count bigint;
+begin
+    select c.id into v_conversation_id
+    from public.conversations as c
+    where c.owner_id = v_owner_id
+      and c.continuation_id = delete_conversation.continuation_id
+    for update;
+
+    if not found then
+        return '{"deleted": false, "messages": 0, "unlinked_files": 0}';
+    end if;
+
+    select u.unlinked into v_unlinked_ids
+    from turnkeep.unlink_files(
+        v_owner_id,
+        v_conversation_id,
+        array(
+            select l.file_id
+            from public.conversation_files as l
+            where l.owner_id = v_owner_id
+              and l.conversation_id = v_conversation_id
+        )
+    ) as u;
+
+    -- A retry that arrives after this must not bring the conversation back.
+    insert into turnkeep.deleted_requests as d (
+        owner_id, continuation_id, request_id
+    )
+    select v_owner_id, delete_conversation.continuation_id, m.request_id
+    from public.messages as m
+    where m.owner_id = v_owner_id
+      and m.conversation_id = v_conversation_id
+      and m.request_id is not null
+      and m.created_at > now() - interval '7 days'
+    on conflict on constraint deleted_requests_pkey
+    do update set deleted_at = excluded.deleted_at;
+
+    delete from turnkeep.deleted_requests as d
+    where d.owner_id = v_owner_id
+      and d.deleted_at < now() - interval '7 days';
+
+    delete from public.messages as m
+    where m.owner_id = v_owner_id
+      and m.conversation_id = v_conversation_id;
+
+    get diagnostics v_message_count = row_count;
+
+    delete from public.conversations as c
+    where c.owner_id = v_owner_id
+      and c.id = v_conversation_id;
+
+    return jsonb_build_object(
+        'deleted', true,
+        'messages', v_message_count,
+        'unlinked_files', cardinality(v_unlinked_ids)
+    );
+end
+$function$;
+
+alter function turnkeep.delete_conversation(text, uuid) owner to turnkeep_api;
+
+comment on function turnkeep.delete_conversation(text, uuid) is
+$comment$The body of public.delete_conversation. Runs as turnkeep_api, which row
+security binds.
+
+Locks: the conversation, then its files in the order of their ids.$comment$;
+
+revoke all on function turnkeep.delete_conversation(text, uuid)
+from public, anon, authenticated, service_role;
+grant execute on function turnkeep.delete_conversation(text, uuid)
+to authenticated, service_role;
+
+commit;

@@ -1,0 +1,166 @@
+-- Deploy turnkeep:core/forget_owner to pg
+-- requires: core/act_for
+-- requires: core/unlink_files
+-- requires: tables/messages
+-- requires: tables/storage_deletions
+-- requires: tables/deleted_requests
+
+begin;
+
+create function turnkeep.forget_owner(owner_id uuid, max_rows integer)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+-- Every statement has its index. Without this, tables that were small when a session
+-- made its plans are scanned whole until somebody analyses them.
+set enable_seqscan = off
+as $function$
+declare
+    v_owner_id constant uuid := turnkeep.act_for(forget_owner.owner_id);
+    v_max_rows constant integer := coalesce(forget_owner.max_rows, 10000);
+    v_left integer := v_max_rows;
+    v_count integer;
+    v_message_count integer := 0;
+    v_conversation_count integer := 0;
+    v_file_count integer := 0;
+    v_conversation_id uuid;
+    v_file_ids uuid[];
+begin
+    if forget_owner.owner_id is null then
+        raise exception 'owner_id is null'
+            using errcode = 'PT400', hint = 'Say whom to forget.';
+    end if;
+
+    if v_max_rows not between 1 and 100000 then
+        raise exception 'max_rows is out of range'
+            using
+                errcode = 'PT422',
+                detail = format('max_rows is %s.', v_max_rows),
+                hint = 'Pass 1 to 100000, and call again while "more" is true.';
+    end if;
+
+    while v_left > 0 loop
+        select c.id into v_conversation_id
+        from public.conversations as c
+        where c.owner_id = v_owner_id
+        order by c.active_at desc, c.id desc
+        limit 1
+        for update;
+
+        exit when not found;
+
+        -- From the end, so that what is left until the next call has no gap.
+        with doomed as (
+            select m.id
+            from public.messages as m
+            where m.owner_id = v_owner_id
+              and m.conversation_id = v_conversation_id
+            order by m.seq desc
+            limit v_left
+        )
+        delete from public.messages as m
+        using doomed as d
+        where m.owner_id = v_owner_id
+          and m.id = d.id;
+
+        get diagnostics v_count = row_count;
+        v_message_count := v_message_count + v_count;
+        v_left := v_left - v_count;
+
+        if v_left = 0 then
+            update public.conversations as c
+            set next_seq = c.next_seq - v_count, version = c.version + 1
+            where c.owner_id = v_owner_id
+              and c.id = v_conversation_id;
+
+            exit;
+        end if;
+
+        perform turnkeep.unlink_files(
+            v_owner_id,
+            v_conversation_id,
+            array(
+                select l.file_id
+                from public.conversation_files as l
+                where l.owner_id = v_owner_id
+                  and l.conversation_id = v_conversation_id
+            )
+        );
+
+        delete from public.conversations as c
+        where c.owner_id = v_owner_id
+          and c.id = v_conversation_id;
+
+        v_conversation_count := v_conversation_count + 1;
+        v_left := v_left - 1;
+    end loop;
+
+    if v_left > 0 then
+        -- As in the cleanup: lock, then look again in a new statement.
+        v_file_ids := array(
+            select f.id
+            from public.files as f
+            where f.owner_id = v_owner_id
+              and f.unlinked_since is not null
+            order by f.id
+            limit v_left
+            for update
+        );
+
+        with deleted as (
+            delete from public.files as f
+            where f.owner_id = v_owner_id
+              and f.id = any (v_file_ids)
+              and not exists (
+                  select from public.conversation_files as l
+                  where l.owner_id = v_owner_id
+                    and l.file_id = f.id
+              )
+            returning f.bucket_id, f.storage_path
+        ),
+        requested as (
+            insert into turnkeep.storage_deletions (owner_id, bucket_id, storage_path)
+            select v_owner_id, d.bucket_id, d.storage_path
+            from deleted as d
+            order by d.storage_path, d.bucket_id
+            on conflict on constraint storage_deletions_storage_path_bucket_id_key
+            do update set
+                owner_id = excluded.owner_id,
+                due_at = excluded.due_at,
+                version = null
+        )
+        select count(*) into v_file_count from deleted;
+
+        v_left := v_left - v_file_count;
+    end if;
+
+    if v_left > 0 then
+        delete from turnkeep.deleted_requests as d
+        where d.owner_id = v_owner_id;
+    end if;
+
+    return jsonb_build_object(
+        'messages', v_message_count,
+        'conversations', v_conversation_count,
+        'files', v_file_count,
+        'more', v_left = 0
+    );
+end
+$function$;
+
+alter function turnkeep.forget_owner(uuid, integer) owner to turnkeep_api;
+
+comment on function turnkeep.forget_owner(uuid, integer) is
+$comment$The body of public.forget_owner. Runs as turnkeep_api, which row security
+confines to the rows of the owner that is forgotten.
+
+Locks: a conversation, then its files in the order of their ids; at last the files
+that are left.$comment$;
+
+revoke all on function turnkeep.forget_owner(uuid, integer)
+from public, anon, authenticated, service_role;
+grant execute on function turnkeep.forget_owner(uuid, integer) to service_role;
+
+commit;

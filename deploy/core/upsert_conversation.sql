@@ -1,0 +1,97 @@
+-- Deploy turnkeep:core/upsert_conversation to pg
+-- requires: core/act_for
+-- requires: core/check_conversation
+-- requires: tables/conversations
+
+begin;
+
+create function turnkeep.upsert_conversation(
+    continuation_id text, title text, metadata jsonb, owner_id uuid
+)
+returns jsonb
+language plpgsql
+volatile
+security definer
+set search_path = ''
+-- Every statement has its index. Without this, tables that were small when a session
+-- made its plans are scanned whole until somebody analyses them.
+set enable_seqscan = off
+as $function$
+declare
+    v_owner_id constant uuid := turnkeep.act_for(upsert_conversation.owner_id);
+    v_metadata constant jsonb := nullif(upsert_conversation.metadata, 'null');
+    v_is_new boolean;
+    v_reply jsonb;
+begin
+    perform turnkeep.check_conversation(
+        upsert_conversation.continuation_id, v_metadata
+    );
+
+    loop
+        insert into public.conversations (
+            owner_id, continuation_id, title, metadata
+        )
+        values (
+            v_owner_id,
+            upsert_conversation.continuation_id,
+            upsert_conversation.title,
+            coalesce(v_metadata, '{}')
+        )
+        on conflict on constraint conversations_owner_id_continuation_id_key
+        do nothing;
+
+        v_is_new := found;
+
+        -- Only what changes is written: asking for a conversation writes nothing.
+        if not v_is_new then
+            update public.conversations as c
+            set title = coalesce(upsert_conversation.title, c.title),
+                metadata = c.metadata || coalesce(v_metadata, '{}'),
+                version = c.version + 1,
+                updated_at = greatest(c.updated_at, now())
+            where c.owner_id = v_owner_id
+              and c.continuation_id = upsert_conversation.continuation_id
+              and (
+                  c.title is distinct from coalesce(
+                      upsert_conversation.title, c.title
+                  )
+                  or c.metadata <> c.metadata || coalesce(v_metadata, '{}')
+              );
+        end if;
+
+        select jsonb_build_object(
+            'id', c.id,
+            'continuation_id', c.continuation_id,
+            'created', v_is_new,
+            'title', c.title,
+            'metadata', c.metadata,
+            'next_seq', c.next_seq
+        )
+        into v_reply
+        from public.conversations as c
+        where c.owner_id = v_owner_id
+          and c.continuation_id = upsert_conversation.continuation_id;
+
+        -- Not there: it was deleted between the insert and the look.
+        exit when found;
+    end loop;
+
+    return v_reply;
+end
+$function$;
+
+alter function turnkeep.upsert_conversation(text, text, jsonb, uuid)
+owner to turnkeep_api;
+
+comment on function turnkeep.upsert_conversation(text, text, jsonb, uuid) is
+$comment$The body of public.upsert_conversation. Runs as turnkeep_api, which row
+security binds.
+
+Locks: the conversation.$comment$;
+
+revoke all on function turnkeep.upsert_conversation(text, text, jsonb, uuid)
+from public, anon, authenticated, service_role;
+grant execute on function turnkeep.upsert_conversation(text, text, jsonb, uuid)
+to authenticated, service_role;
+
+commit;

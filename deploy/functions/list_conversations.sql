@@ -1,0 +1,116 @@
+-- Deploy turnkeep:functions/list_conversations to pg
+-- requires: core/resolve_owner
+-- requires: tables/conversations
+
+begin;
+
+create function public.list_conversations(
+    page_size integer default 50,
+    cursor text default null,
+    owner_id uuid default null
+)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $function$
+declare
+    v_owner_id constant uuid := turnkeep.resolve_owner(list_conversations.owner_id);
+    v_page_size constant integer := coalesce(list_conversations.page_size, 50);
+    v_after text[];
+    v_reply jsonb;
+begin
+    if v_page_size not between 1 and 1000 then
+        raise exception 'page_size is out of range'
+            using
+                errcode = 'PT422',
+                detail = format('page_size is %s.', v_page_size),
+                hint = 'Pass 1 to 1000.';
+    end if;
+
+    -- The place of the page's last row: when it was active, in seconds, and its id.
+    v_after := regexp_match(
+        list_conversations.cursor,
+        '^(\d{1,11})/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$'
+    );
+
+    if v_after is null and list_conversations.cursor is not null then
+        raise exception 'cursor is none of ours'
+            using
+                errcode = 'PT400',
+                detail = format('cursor is %L.', left(list_conversations.cursor, 100)),
+                hint = 'Pass the cursor of the page before, or leave it out.';
+    end if;
+
+    with page as (
+        select c.*
+        from public.conversations as c
+        where c.owner_id = v_owner_id
+          -- One comparison of rows, with an end that no row reaches for the first
+          -- page: an "or" would read the pages before again.
+          and (c.active_at, c.id) < (
+              coalesce(to_timestamp(v_after[1]::bigint), 'infinity'),
+              coalesce(v_after[2], 'ffffffff-ffff-ffff-ffff-ffffffffffff')::uuid
+          )
+        order by c.active_at desc, c.id desc
+        limit v_page_size + 1
+    ),
+    shown as (
+        select p.*
+        from page as p
+        order by p.active_at desc, p.id desc
+        limit v_page_size
+    )
+    select jsonb_build_object(
+        'conversations', coalesce(
+            jsonb_agg(
+                jsonb_build_object(
+                    'id', s.id,
+                    'continuation_id', s.continuation_id,
+                    'title', s.title,
+                    'metadata', s.metadata,
+                    'created_at', s.created_at,
+                    'updated_at', s.updated_at,
+                    'next_seq', s.next_seq
+                )
+                order by s.active_at desc, s.id desc
+            ),
+            '[]'
+        ),
+        'cursor', case
+            when (select count(*) from page) > v_page_size
+            then (
+                select format('%s/%s', extract(epoch from l.active_at)::bigint, l.id)
+                from shown as l
+                order by l.active_at, l.id
+                limit 1
+            )
+        end
+    )
+    into v_reply
+    from shown as s;
+
+    return v_reply;
+end
+$function$;
+
+comment on function public.list_conversations(integer, text, uuid) is
+$comment$Lists the conversations of an owner, the most recently active first, to five
+minutes. By pages: none is missed or doubled while others write, but one that becomes
+active meanwhile may move to the front.
+
+page_size: 1 to 1000. Returns {"conversations": [{"id", "continuation_id", "title",
+"metadata", "created_at", "updated_at", "next_seq"}], "cursor"}; cursor is the argument
+for the next page, null on the last.
+
+Raises:
+- PT400 when cursor is none that this function returned.
+- PT403 when nobody is signed in, or a user names another owner.
+- PT422 when page_size is out of range.$comment$;
+
+revoke all on function public.list_conversations(integer, text, uuid)
+from public, anon, authenticated, service_role;
+grant execute on function public.list_conversations(integer, text, uuid)
+to authenticated, service_role;
+
+commit;

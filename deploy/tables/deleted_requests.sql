@@ -1,0 +1,42 @@
+-- Deploy turnkeep:tables/deleted_requests to pg
+-- requires: schema/turnkeep
+
+begin;
+
+create table turnkeep.deleted_requests (
+    owner_id uuid not null,
+    deleted_at timestamptz not null default now(),
+    continuation_id text collate "C" not null,
+    request_id text collate "C" not null,
+    constraint deleted_requests_pkey
+    primary key (owner_id, continuation_id, request_id)
+);
+
+create index deleted_requests_owner_id_deleted_at_idx
+on turnkeep.deleted_requests (owner_id, deleted_at);
+
+comment on table turnkeep.deleted_requests is
+$comment$The requests of deleted conversations, for seven days: a retry that comes late
+must not bring a conversation back.$comment$;
+comment on column turnkeep.deleted_requests.owner_id is 'Whose conversation it was.';
+comment on column turnkeep.deleted_requests.deleted_at is
+'When delete_conversation deleted it; seven days later the row goes.';
+comment on column turnkeep.deleted_requests.continuation_id is
+'Of the deleted conversation.';
+comment on column turnkeep.deleted_requests.request_id is
+'The request whose turn was deleted with it.';
+
+alter table turnkeep.deleted_requests enable row level security;
+
+create policy deleted_requests_functions on turnkeep.deleted_requests
+to turnkeep_api
+using (
+    owner_id = nullif((select current_setting('turnkeep.owner_id', true)), '')::uuid
+);
+
+revoke all on table turnkeep.deleted_requests
+from public, anon, authenticated, service_role;
+grant select, insert, update, delete on table turnkeep.deleted_requests
+to turnkeep_api;
+
+commit;

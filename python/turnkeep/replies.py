@@ -1,0 +1,250 @@
+"""What the database functions reply with: frozen dataclasses, the SQL shape in each.
+
+Ids are `uuid.UUID`, times are aware `datetime`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003  msgspec reads the annotations
+from typing import Any, Literal
+from uuid import UUID  # noqa: TC003
+
+Role = Literal["user", "assistant", "system", "tool"]
+FileType = Literal["user_upload", "generated", "cache"]
+
+
+@dataclass(frozen=True, slots=True)
+class AppendedMessage:
+    """`{"id", "seq", "role", "created_at"}`."""
+
+    id: UUID
+    seq: int
+    role: Role
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AppendedFile:
+    """`{"id", "bucket_id", "storage_path", "created", "linked"}`."""
+
+    id: UUID
+    bucket_id: str
+    storage_path: str
+    created: bool
+    linked: bool
+    """This call made the link."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppendedTurn:
+    """`{"conversation_id", "continuation_id", "request_id", "created", "replayed",
+    "messages": [...], "files": [...], "unknown_files": [uuid], "next_seq"}`.
+    """  # noqa: D205
+
+    conversation_id: UUID
+    continuation_id: str
+    request_id: str | None
+    created: bool
+    """The conversation is new."""
+    replayed: bool
+    """The turn was stored before; this call wrote nothing."""
+    messages: tuple[AppendedMessage, ...]
+    files: tuple[AppendedFile, ...]
+    unknown_files: tuple[UUID, ...]
+    """Ids that name no file; the rest of the turn is stored."""
+    next_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """`{"id", "continuation_id", "title", "metadata", "created_at", "updated_at",
+    "next_seq"}`.
+    """  # noqa: D205
+
+    id: UUID
+    continuation_id: str
+    title: str | None
+    metadata: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+    next_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`{"id", "seq", "role", "content", "metadata", "file_ids", "created_at"}`."""
+
+    id: UUID
+    seq: int
+    role: Role
+    content: str
+    metadata: dict[str, Any]
+    file_ids: tuple[UUID, ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadFile:
+    """`{"id", "bucket_id", "storage_path", "original_name", "mime_type", "size_bytes",
+    "sha256", "file_type", "metadata", "added_at"}`.
+    """  # noqa: D205
+
+    id: UUID
+    bucket_id: str
+    storage_path: str
+    original_name: str
+    mime_type: str | None
+    size_bytes: int | None
+    sha256: str | None
+    file_type: FileType
+    metadata: dict[str, Any]
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """`{"conversation": {...}, "messages": [...], "files": [...], "before_seq"}`.
+
+    Messages oldest first, files newest first. `before_seq` is the argument for the page
+    before, None at the beginning.
+    """
+
+    conversation: Conversation
+    messages: tuple[Message, ...]
+    files: tuple[ThreadFile, ...]
+    before_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredFile:
+    """`{"id", "bucket_id", "storage_path", "created", "upload_needed"}`."""
+
+    id: UUID
+    bucket_id: str
+    storage_path: str
+    created: bool
+    upload_needed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredFiles:
+    """`{"files": [...]}`, in the order of the input."""
+
+    files: tuple[RegisteredFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedFiles:
+    """`{"conversation_id", "linked", "already_linked", "unknown"}`, sorted ids."""
+
+    conversation_id: UUID
+    linked: tuple[UUID, ...]
+    already_linked: tuple[UUID, ...]
+    unknown: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnlinkedFiles:
+    """`{"conversation_id", "unlinked", "not_linked", "orphaned"}`, sorted ids."""
+
+    conversation_id: UUID
+    unlinked: tuple[UUID, ...]
+    not_linked: tuple[UUID, ...]
+    orphaned: tuple[UUID, ...]
+    """Unlinked here, and linked nowhere else."""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedUp:
+    """One row `(deleted_count, healed_count, more)`."""
+
+    deleted_count: int
+    healed_count: int
+    """Files that were marked as orphans and turned out to be linked."""
+    more: bool
+    """Orphans are left: call again."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpsertedConversation:
+    """`{"id", "continuation_id", "created", "title", "metadata", "next_seq"}`."""
+
+    id: UUID
+    continuation_id: str
+    created: bool
+    """The conversation is new."""
+    title: str | None
+    metadata: dict[str, Any]
+    next_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPage:
+    """`{"conversations": [...], "cursor"}`, the most recently active first."""
+
+    conversations: tuple[Conversation, ...]
+    cursor: str | None
+    """The argument for the next page, None on the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedConversation:
+    """`{"deleted", "messages", "unlinked_files"}`."""
+
+    deleted: bool
+    """It was there."""
+    messages: int
+    unlinked_files: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDeletion:
+    """`{"id", "bucket_id", "storage_path", "version", "attempts"}`."""
+
+    id: UUID
+    bucket_id: str
+    storage_path: str
+    version: str | None
+    """Of the object, as Supabase Storage counts; None where it does not."""
+    attempts: int
+    """This one included."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDeletions:
+    """`{"deletions": [...]}`."""
+
+    deletions: tuple[ClaimedDeletion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedDeletions:
+    """`{"finished", "retried", "lost_lease"}`."""
+
+    finished: int
+    retried: int
+    lost_lease: int
+    """Claimed by another worker since, or saved by a registration."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForgottenOwner:
+    """`{"messages", "conversations", "files", "more"}`."""
+
+    messages: int
+    conversations: int
+    files: int
+    more: bool
+    """Rows may be left: call again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`{"status", "schema_version", "server_version", "in_recovery", "now"}`."""
+
+    status: Literal["ok", "read_only"]
+    schema_version: str
+    server_version: str
+    in_recovery: bool
+    now: datetime

@@ -1,0 +1,7 @@
+-- Revert turnkeep:core/check_conversation from pg
+
+begin;
+
+drop function turnkeep.check_conversation(text, jsonb);
+
+commit;

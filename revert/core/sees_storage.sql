@@ -1,0 +1,7 @@
+-- Revert turnkeep:core/sees_storage from pg
+
+begin;
+
+drop function turnkeep.sees_storage();
+
+commit;

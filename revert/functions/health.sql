@@ -1,0 +1,7 @@
+-- Revert turnkeep:functions/health from pg
+
+begin;
+
+drop function public.health();
+
+commit;

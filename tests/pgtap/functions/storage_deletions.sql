@@ -1,0 +1,220 @@
+-- The outbox from both ends: cleanup_orphaned_files fills it, a worker claims and
+-- finishes, a registration takes back.
+begin;
+
+select plan(24);
+
+select register_files('[
+    {"storage_path": "a"}, {"storage_path": "b"},
+    {"storage_path": "c", "bucket_id": "generated-files"}
+]');
+select * from cleanup_orphaned_files('0');
+
+create function pg_temp.id(path text)
+returns uuid
+language sql
+as $function$
+select s.id from turnkeep.storage_deletions as s where s.storage_path = id.path
+$function$;
+
+select is(
+    claim_storage_deletions('worker 1', 2),
+    jsonb_build_object('deletions', jsonb_build_array(
+        jsonb_build_object(
+            'id', pg_temp.id('a'), 'bucket_id', 'user-files', 'storage_path', 'a',
+            'version', null, 'attempts', 1
+        ),
+        jsonb_build_object(
+            'id', pg_temp.id('b'), 'bucket_id', 'user-files', 'storage_path', 'b',
+            'version', null, 'attempts', 1
+        )
+    )),
+    'a worker gets no more than it asks for, with these keys and no others'
+);
+
+select is(
+    jsonb_path_query_array(
+        claim_storage_deletions('worker 2'), '$.deletions[*].storage_path'
+    ),
+    '["c"]',
+    'another gets what is left'
+);
+
+select is(
+    claim_storage_deletions('worker 3'), '{"deletions": []}',
+    'and a third one nothing'
+);
+
+select throws_ok(
+    $$ select register_files('[{"storage_path": "a"}]') $$,
+    'PT503', 'the stored object is being deleted',
+    'nobody can register a path whose object a worker deletes'
+);
+
+select throws_ok(
+    $$
+    select append_turn(
+        't', '[{"role": "user", "content": "x"}]', '[{"storage_path": "a"}]'
+    )
+    $$,
+    'PT503', 'the stored object is being deleted',
+    'nor bring it with a turn'
+);
+
+select is(
+    finish_storage_deletions('worker 2', array[pg_temp.id('a')]),
+    '{"finished": 0, "retried": 0, "lost_lease": 1}',
+    'a worker finishes only what it has claimed'
+);
+
+select is(
+    finish_storage_deletions(
+        'worker 1',
+        array[pg_temp.id('a'), pg_temp.id('a')],
+        jsonb_build_array(
+            jsonb_build_object('id', pg_temp.id('b'), 'error', 'HTTP 500')
+        )
+    ),
+    '{"finished": 1, "retried": 1, "lost_lease": 0}',
+    'what is done is counted once, what failed is tried again'
+);
+
+select results_eq(
+    $$
+    select s.storage_path collate "default", s.leased_by, s.last_error, s.due_at - now(), s.attempts
+    from turnkeep.storage_deletions as s
+    order by s.storage_path
+    $$,
+    $$
+    values
+    ('b', null, 'HTTP 500', interval '1 minute', 1),
+    ('c', 'worker 2', null, interval '5 minutes', 1)
+    $$,
+    'what is done is gone, what failed waits and says why'
+);
+
+select is(
+    register_files('[{"storage_path": "a"}]') #> '{files,0,created}', 'true',
+    'a path whose object is gone can be registered'
+);
+
+select is(
+    register_files('[{"storage_path": "b"}]') #> '{files,0,created}', 'true',
+    'and one whose deletion has failed'
+);
+
+select is(pg_temp.id('b'), null, 'which leaves the outbox then');
+
+-- A lease runs out.
+update turnkeep.storage_deletions set due_at = now();
+
+select is(
+    jsonb_path_query_array(
+        claim_storage_deletions('worker 3', lease => '1 hour'),
+        '$.deletions[*].attempts'
+    ),
+    '[2]',
+    'when a lease has ended another worker gets the object'
+);
+
+select is(
+    finish_storage_deletions('worker 2', array[pg_temp.id('c')]) -> 'lost_lease', '1',
+    'and the first one has lost it'
+);
+
+update turnkeep.storage_deletions set attempts = 100;
+select finish_storage_deletions(
+    'worker 3', '{}', jsonb_build_array(jsonb_build_object('id', pg_temp.id('c')))
+);
+
+select is(
+    (select s.due_at - now() from turnkeep.storage_deletions as s), interval '1 day',
+    'the pause between attempts grows to a day'
+);
+
+-- Whose file it was does not matter to who brings the path again.
+update turnkeep.storage_deletions
+set owner_id = '11111111-1111-4111-8111-111111111111', due_at = now();
+
+select register_files('[{"storage_path": "c", "bucket_id": "generated-files"}]');
+
+select is_empty(
+    'select from turnkeep.storage_deletions', 'a path leaves the outbox of any owner'
+);
+
+-- A file that names the path again without having been registered here.
+insert into turnkeep.storage_deletions (owner_id, bucket_id, storage_path)
+values ('00000000-0000-0000-0000-000000000000', 'user-files', 'a');
+
+select is(
+    claim_storage_deletions('worker 1'), '{"deletions": []}',
+    'an object that a file names again is not given out'
+);
+
+select is_empty('select from turnkeep.storage_deletions', 'and leaves the outbox');
+
+-- Supabase Storage.
+create schema storage;
+create table storage.objects (bucket_id text, name text, version text);
+grant usage on schema storage to service_role;
+grant select on storage.objects to service_role;
+insert into storage.objects
+values ('user-files', 'a', 'v1'), ('user-files', 'b', 'v1');
+
+select * from cleanup_orphaned_files('0');
+
+select results_eq(
+    $$
+    select s.storage_path collate "default", s.version
+    from turnkeep.storage_deletions as s order by s.storage_path
+    $$,
+    $$ values ('a', 'v1'), ('b', 'v1'), ('c', 'none') $$,
+    'the cleanup notes which upload is to go'
+);
+
+update storage.objects set version = 'v2' where name = 'a';
+insert into storage.objects values ('generated-files', 'c', 'v1');
+
+select is(
+    jsonb_path_query_array(
+        claim_storage_deletions('worker 1'), '$.deletions[*].storage_path'
+    ),
+    '["b"]',
+    'what was uploaded since is another object, and stays'
+);
+
+select throws_ok(
+    $$ select claim_storage_deletions(w) from (values (''), (null)) as v (w) $$,
+    'PT422', 'worker is empty or too long', 'a worker has a name'
+);
+
+select throws_ok(
+    $$ select claim_storage_deletions('w', n) from (values (0), (1001)) as v (n) $$,
+    'PT422', 'max_paths is out of range', 'a claim is for 1 to 1000'
+);
+
+select throws_ok(
+    $$ select claim_storage_deletions('w', lease => '0') $$,
+    'PT422', 'lease is out of range', 'for a time'
+);
+
+select throws_ok(
+    $$
+    select finish_storage_deletions('w', '{}', f::jsonb)
+    from (values ('{}'), ('[{"id": "x"}]')) as v (f)
+    $$,
+    'PT400', 'failed is not an array of failures', 'failures have an id'
+);
+
+select throws_ok(
+    $$
+    select finish_storage_deletions(
+        'w', array(select gen_random_uuid() from generate_series(1, 1001))
+    )
+    $$,
+    'PT413', 'too many deletions', 'a report is about 1000 at most'
+);
+
+select * from finish();
+
+rollback;

@@ -1,0 +1,26 @@
+-- Verify turnkeep:core/unlink_files on pg
+
+begin;
+
+select 1 / (u.unlinked = '{}' and u.orphaned = '{}')::integer
+from turnkeep.unlink_files(
+    '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000001', '{}'
+) as u;
+
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
+from pg_proc as f
+cross join (
+    values
+    ('turnkeep_api', true),
+    ('anon', false),
+    ('authenticated', false),
+    ('service_role', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'turnkeep.unlink_files(uuid, uuid, uuid[])'::regprocedure;
+
+rollback;

@@ -1,0 +1,37 @@
+-- Verify turnkeep:core/upsert_conversation on pg
+
+begin;
+
+select set_config(
+    'request.jwt.claims',
+    '{"sub": "00000000-0000-4000-8000-000000000001"}',
+    true
+);
+
+select 1 / (turnkeep.upsert_conversation(
+    'verify',
+    'title',
+    '{}',
+    '00000000-0000-4000-8000-000000000001'
+) @> '{"created": true, "next_seq": 1}')::integer;
+
+select 1 / (pg_get_userbyid(f.proowner) = 'turnkeep_api' and f.prosecdef)::integer
+from pg_proc as f
+where f.oid = 'turnkeep.upsert_conversation(text, text, jsonb, uuid)'::regprocedure;
+
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
+from pg_proc as f
+cross join (
+    values
+    ('authenticated', true),
+    ('service_role', true),
+    ('anon', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'turnkeep.upsert_conversation(text, text, jsonb, uuid)'::regprocedure;
+
+rollback;

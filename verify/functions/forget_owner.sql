@@ -1,0 +1,34 @@
+-- Verify turnkeep:functions/forget_owner on pg
+
+begin;
+
+select set_config(
+    'request.jwt.claims',
+    '{"sub": "00000000-0000-4000-8000-000000000001"}',
+    true
+);
+
+insert into public.conversations (owner_id, continuation_id)
+values ('00000000-0000-4000-8000-000000000001', 'verify');
+
+select 1 / (
+    public.forget_owner('00000000-0000-4000-8000-000000000001', 100)
+    @> '{"conversations": 1, "more": false}'
+)::integer;
+
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
+from pg_proc as f
+cross join (
+    values
+    ('service_role', true),
+    ('anon', false),
+    ('authenticated', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'public.forget_owner(uuid, integer)'::regprocedure;
+
+rollback;
