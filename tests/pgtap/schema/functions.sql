@@ -170,7 +170,9 @@ select set_eq(
     -- The service names a conversation, and not its owner.
     ('lock_conversation', 'conversations', 'c'),
     -- The service cleans up for all owners.
-    ('cleanup_orphaned_files', 'files', 'f')
+    ('cleanup_orphaned_files', 'files', 'f'),
+    -- A stored object is one, whoever names its path.
+    ('claim_storage_deletions', 'files', 'f')
     $$,
     'each use of a table names the owner of the rows, but for these'
 );
