@@ -223,6 +223,26 @@ def test_nothing_of_a_session_reaches_the_next_script_from_one_that_runs_alone(
     assert result.code == 0, result.stderr
 
 
+def test_a_role_that_the_login_begins_with_is_every_scripts(two: Workspace) -> None:
+    owner, login = f"owner_{two.name}", f"login_{two.name}"
+    two.rows(f"create role {owner} superuser")
+    two.rows(f"create role {login} login in role {owner}")
+    two.rows(f"alter role {login} set role = {owner}")
+    for name in ("a", "b"):
+        script(two, name, f"select 1 / (current_user = '{owner}')::int; -- {name}")
+    script(two, "a", f"select 1 / (current_user = '{owner}')::int;", "verify")
+    try:
+        result = two.run("turnkeep", "deploy", "--no-verify")
+        assert result.code == 2
+        two.environment["PGUSER"] = login
+        script(two, "b", "", "verify")
+        result = two.run("turnkeep", "deploy")
+        assert result.code == 0, result.stderr
+    finally:
+        two.rows("drop schema if exists sqitch cascade")
+        two.rows(f"drop role {login}, {owner}")
+
+
 def test_discard_all_does_not_let_a_second_run_in(two: Workspace) -> None:
     script(two, "a", "discard all;")
     script(

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 RUN_LOCK = 75474063
 """The key of the advisory lock by which Sqitch keeps a second run out."""
 
-# The driver itself prepares nothing: see connect.
+# The driver itself prepares nothing: see connect. Servers before the repairs of
+# CVE-2024-10978 forget the login's own role with the session authorization.
 _RESET = b"""
     close all; unlisten *; reset session authorization; reset role; reset all;
     discard temp; discard sequences; deallocate all
