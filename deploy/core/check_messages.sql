@@ -42,7 +42,7 @@ begin
 
     -- One expression for the messages that are right, which is nearly all of them.
     -- Below 256 KiB in all, no limit of size can be exceeded either.
-    if pg_column_size(check_messages.messages) <= 262144
+    if octet_length(check_messages.messages::text) <= 262144
         and not jsonb_path_exists(
             check_messages.messages,
             -- "exists (@ ? (...))" makes false of what is unknown: a missing key, a

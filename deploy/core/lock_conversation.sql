@@ -14,8 +14,9 @@ declare
     v_owner_id uuid;
 begin
     if lock_conversation.conversation_id is null
-        or array_position(coalesce(lock_conversation.file_ids, '{null}'), null)
-        is not null
+        or lock_conversation.file_ids is null
+        or array_ndims(lock_conversation.file_ids) > 1
+        or array_position(lock_conversation.file_ids, null) is not null
     then
         raise exception 'an id is null'
             using

@@ -34,56 +34,69 @@ begin
                 hint = format('Pass at most %s.', read_files.max_count);
     end if;
 
-    select c.code, c.message, f.ordinal into v_problem
-    from jsonb_array_elements(read_files.files) with ordinality as f (file, ordinal)
-    cross join lateral (
-        values
-        (1, 'PT400', 'a file is not an object', jsonb_typeof(f.file) <> 'object'),
-        (2, 'PT400', 'a file has neither id nor storage_path',
-            coalesce(f.file ->> 'id', f.file ->> 'storage_path') is null),
-        (3, 'PT400', 'id is not a uuid',
-            f.file ->> 'id' !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'),
-        (4, 'PT400', 'a name or path of a file is not a string',
-            jsonb_path_exists(
-                f.file,
-                '$.keyvalue() ? (
-                    (
-                        @.key == "id" || @.key == "storage_path"
-                        || @.key == "bucket_id" || @.key == "original_name"
-                        || @.key == "mime_type" || @.key == "sha256"
-                        || @.key == "file_type"
+    -- The first thing that is wrong with the first file that is: a case stops there.
+    select f.ordinal, p.code, p.message into v_problem
+    from (
+        select
+            e.ordinal,
+            case
+                when jsonb_typeof(e.file) <> 'object'
+                then array['PT400', 'a file is not an object']
+                when coalesce(e.file ->> 'id', e.file ->> 'storage_path') is null
+                then array['PT400', 'a file has neither id nor storage_path']
+                when e.file ->> 'id'
+                    !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                then array['PT400', 'id is not a uuid']
+                when jsonb_path_exists(
+                    e.file,
+                    '$.keyvalue() ? (
+                        (
+                            @.key == "id" || @.key == "storage_path"
+                            || @.key == "bucket_id" || @.key == "original_name"
+                            || @.key == "mime_type" || @.key == "sha256"
+                            || @.key == "file_type"
+                        )
+                        && @.value.type() != "string" && @.value.type() != "null"
+                    )'
+                )
+                then array['PT400', 'a name or path of a file is not a string']
+                when jsonb_typeof(e.file -> 'size_bytes') not in ('number', 'null')
+                    or e.file ->> 'size_bytes' !~ '^-?\d{1,18}$'
+                then array['PT400', 'size_bytes is not a whole number']
+                when e.file ->> 'size_bytes' ~ '^-'
+                then array['PT422', 'size_bytes is negative']
+                when jsonb_typeof(e.file -> 'metadata') not in ('object', 'null')
+                then array['PT400', 'metadata is not an object']
+                when octet_length(e.file ->> 'metadata') > 262144
+                then array['PT413', 'metadata is larger than 256 KiB']
+                when e.file ->> 'file_type'
+                    not in ('user_upload', 'generated', 'cache')
+                then array[
+                    'PT422', 'file_type is none of user_upload, generated, cache'
+                ]
+                when e.file ->> 'sha256' !~* '^[0-9a-f]{64}$'
+                then array['PT422', 'sha256 is not 64 hex digits']
+                when length(e.file ->> 'bucket_id') not between 1 and 100
+                then array['PT422', 'bucket_id is empty or too long']
+                when octet_length(e.file ->> 'storage_path') not between 1 and 1024
+                    or e.file ->> 'storage_path' ~ '(^|/)\.{0,2}(/|$)'
+                then array[
+                    'PT422', 'storage_path is no plain path of 1 to 1024 bytes'
+                ]
+                -- A path that is registered and then forgotten is deleted from the
+                -- storage: nobody may register what another owner has stored.
+                when not v_is_service
+                    and not starts_with(
+                        e.file ->> 'storage_path', read_files.owner_id || '/'
                     )
-                    && @.value.type() != "string" && @.value.type() != "null"
-                )',
-                silent => true
-            )),
-        (5, 'PT400', 'size_bytes is not a whole number',
-            jsonb_typeof(f.file -> 'size_bytes') not in ('number', 'null')
-            or f.file ->> 'size_bytes' !~ '^-?\d{1,18}$'),
-        (6, 'PT422', 'size_bytes is negative', f.file ->> 'size_bytes' ~ '^-'),
-        (7, 'PT400', 'metadata is not an object',
-            jsonb_typeof(f.file -> 'metadata') not in ('object', 'null')),
-        (8, 'PT413', 'metadata is larger than 256 KiB',
-            octet_length(f.file ->> 'metadata') > 262144),
-        (9, 'PT422', 'file_type is none of user_upload, generated, cache',
-            f.file ->> 'file_type' not in ('user_upload', 'generated', 'cache')),
-        (10, 'PT422', 'sha256 is not 64 hex digits',
-            f.file ->> 'sha256' !~* '^[0-9a-f]{64}$'),
-        (11, 'PT422', 'bucket_id is empty or too long',
-            length(f.file ->> 'bucket_id') not between 1 and 100),
-        (12, 'PT422', 'storage_path is no plain path of 1 to 1024 bytes',
-            octet_length(f.file ->> 'storage_path') not between 1 and 1024
-            or f.file ->> 'storage_path' ~ '(^|/)\.{0,2}(/|$)'),
-        -- A path that is registered and then forgotten is deleted from the storage:
-        -- nobody may register what another owner has stored.
-        (13, 'PT422', 'storage_path is outside the owner''s folder',
-            not v_is_service
-            and not starts_with(
-                f.file ->> 'storage_path', read_files.owner_id || '/'
-            ))
-    ) as c (rank, code, message, is_found)
-    where c.is_found
-    order by f.ordinal, c.rank
+                then array['PT422', 'storage_path is outside the owner''s folder']
+            end as problem
+        from jsonb_array_elements(read_files.files)
+            with ordinality as e (file, ordinal)
+    ) as f
+    cross join lateral (select f.problem[1], f.problem[2]) as p (code, message)
+    where f.problem is not null
+    order by f.ordinal
     limit 1;
 
     if found then

@@ -57,12 +57,29 @@ begin
                 -- Between owners the path alone decides, and its order will do.
                 order by w.storage_path, w.bucket_id
                 on conflict do nothing
-                returning id
+                returning id, storage_path, bucket_id
             )
-            select array_agg(c.id) into v_new from created as c;
+            select
+                array_agg(c.id),
+                array(
+                    select coalesce(file_ids[w.ordinality], n.id)
+                    from unnest(upsert_files.files) with ordinality as w
+                    left join created as n
+                        on n.storage_path = w.storage_path
+                        and n.bucket_id = w.bucket_id
+                    order by w.ordinality
+                )
+            into v_new, file_ids
+            from created as c;
 
             created_ids := created_ids || v_new;
-            file_ids := turnkeep.find_files(upsert_files.owner_id, upsert_files.files);
+
+            -- What somebody else has inserted meanwhile, or the batch has twice.
+            if array_position(file_ids, null) is not null then
+                file_ids := turnkeep.find_files(
+                    upsert_files.owner_id, upsert_files.files
+                );
+            end if;
         end if;
 
         v_registered_ids := array(

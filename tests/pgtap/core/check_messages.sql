@@ -1,6 +1,6 @@
 begin;
 
-select plan(47);
+select plan(48);
 
 select
     lives_ok(
@@ -195,6 +195,18 @@ select lives_ok(pg_temp.checked(1, 1, 262135), 'a metadata may have 256 KiB');
 select throws_ok(
     pg_temp.checked(1, 1, 262136), 'PT413', 'metadata is larger than 256 KiB',
     'and not one byte more'
+);
+
+select throws_ok(
+    format(
+        'select turnkeep.check_messages(%L)',
+        jsonb_build_array(jsonb_build_object(
+            'role', 'user', 'content', '',
+            'metadata', jsonb_build_object('a', repeat(chr(1), 43690))
+        ))
+    ),
+    'PT413', 'metadata is larger than 256 KiB',
+    'counted as text, in which a control character takes six bytes'
 );
 
 select * from finish();

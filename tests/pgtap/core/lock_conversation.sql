@@ -1,6 +1,6 @@
 begin;
 
-select plan(18);
+select plan(19);
 
 insert into public.conversations (id, owner_id, continuation_id)
 values
@@ -48,6 +48,11 @@ from (
         'c0000000-0000-4000-8000-00000000000a',
         '{f0000000-0000-4000-8000-00000000000a, null}',
         'PT400', 'an id is null', 'a file has an id'
+    ),
+    (
+        'c0000000-0000-4000-8000-00000000000a',
+        '{{f0000000-0000-4000-8000-00000000000a}}',
+        'PT400', 'an id is null', 'a list of lists is no list of ids'
     ),
     (
         'c0000000-0000-4000-8000-00000000000a',
