@@ -113,11 +113,12 @@ begin
             delete from public.files as f
             where f.owner_id = v_owner_id
               and f.id = any (v_file_ids)
-              and not exists (
-                  select from public.conversation_files as l
+              and (
+                  select true from public.conversation_files as l
                   where l.owner_id = v_owner_id
                     and l.file_id = f.id
-              )
+                  limit 1
+              ) is null
             returning f.bucket_id, f.storage_path
         ),
         requested as (

@@ -60,10 +60,11 @@ begin
     -- registers it from now on waits for this row, and finds it leased.
     delete from turnkeep.storage_deletions as s
     where s.id = any (v_ids)
-      and exists (
-          select from public.files as f
+      and (
+          select true from public.files as f
           where f.storage_path = s.storage_path
             and f.bucket_id = s.bucket_id
+          limit 1
       );
 
     -- An object that was uploaded again is not the one that was to go.

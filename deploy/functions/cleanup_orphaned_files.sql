@@ -49,10 +49,14 @@ begin
             count(*) filter (where c.is_linked)::integer,
             count(*) = v_max_files
         from (
-            select exists (
-                select from public.conversation_files as l
-                where l.owner_id = f.owner_id
-                  and l.file_id = f.id
+            select coalesce(
+                (
+                    select true from public.conversation_files as l
+                    where l.owner_id = f.owner_id
+                      and l.file_id = f.id
+                    limit 1
+                ),
+                false
             ) as is_linked
             from public.files as f
             where f.unlinked_since <= v_before
@@ -76,13 +80,16 @@ begin
     );
     more := cardinality(v_candidate_ids) = v_max_files;
 
+    -- Not "exists", here and in the functions beside: a planner may make a join of that,
+    -- which reads all links, where a look-up for each orphan is meant.
     update public.files as f
     set unlinked_since = null
     where f.id = any (v_candidate_ids)
-      and exists (
-          select from public.conversation_files as l
+      and (
+          select true from public.conversation_files as l
           where l.owner_id = f.owner_id
             and l.file_id = f.id
+          limit 1
       );
 
     get diagnostics healed_count = row_count;

@@ -408,16 +408,6 @@ greatest(
         "",
     ),
     _guard(
-        CLEANUP,
-        "the outbox has a path once",
-        "outbox_against_register",
-        """\
-        on conflict on constraint storage_deletions_storage_path_bucket_id_key
-        do update set owner_id = excluded.owner_id, requested_at = excluded.requested_at
-""",
-        "",
-    ),
-    _guard(
         "tables/conversation_files",
         "no cascade from files",
         "plain_delete",
