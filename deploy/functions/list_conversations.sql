@@ -13,6 +13,10 @@ returns jsonb
 language plpgsql
 stable
 set search_path = ''
+-- The index has the order that a page is read in. Without these, a planner that has no
+-- statistics yet expects few rows, and fetches and sorts all there are.
+set enable_seqscan = off
+set enable_sort = off
 as $function$
 declare
     v_owner_id constant uuid := turnkeep.resolve_owner(list_conversations.owner_id);

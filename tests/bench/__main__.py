@@ -6,6 +6,8 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
+from tempfile import gettempdir
 
 from rich.console import Console
 from rich.table import Table
@@ -21,8 +23,13 @@ from turnkeep.embedded.throwaway import throwaway
 from turnkeep.sqitch import deploy
 
 CALLS = 50
-DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
-"""As a server is run; on a RAM disk, if there is one, a commit still waits for none."""
+DURABLE = {
+    "autovacuum": "on",
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "on",
+}
+"""As a server is run: a commit waits for the disk."""
 
 
 def main() -> None:
@@ -34,7 +41,7 @@ def main() -> None:
     options = parser.parse_args()
 
     binaries = find_binaries("15" if options.server == "15" else None)
-    with throwaway(binaries, DURABLE) as cluster:
+    with throwaway(binaries, DURABLE, Path(gettempdir())) as cluster:
         conninfo = cluster.url("postgres")
         deploy(conninfo, project_directory())
         figures = measure(conninfo, CASES, options.seconds * 0.6, CALLS)

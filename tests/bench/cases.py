@@ -53,7 +53,6 @@ SETUP = f"""
             generate_series(1, 100)
         ), owner_id => '{OWNER}'
     ) from generate_series(1, 10);
-    analyze;
 """
 
 

@@ -45,14 +45,16 @@ ROOM = 2**30
 
 @contextmanager
 def throwaway(
-    binaries: Binaries | None = None, settings: Mapping[str, str] | None = None
+    binaries: Binaries | None = None,
+    settings: Mapping[str, str] | None = None,
+    base: Path | None = None,
 ) -> Iterator[Cluster]:
-    """Run a server, on a RAM disk where there is one, and remove it with its data.
+    """Run a server in a new directory of ``base``, and remove it with its data.
 
-    It ends with the block, and with this process however that ends. ``settings`` come
-    on top of FORGETFUL.
+    By default that is a RAM disk where there is one. The server ends with the block,
+    and with this process however that ends. ``settings`` come on top of FORGETFUL.
     """
-    base = scratch_base()
+    base = base or scratch_base()
     _sweep(base)
     directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
     lock = _lock(directory)
