@@ -1,5 +1,12 @@
 """The shared parts are plugins, a module each."""
 
+from hypothesis import settings
+
+# The same examples in every run: a failure is the change's, not the day's. New ones are
+# looked for with --hypothesis-profile=default.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
+
 pytest_plugins = [
     "support.marks",
     "support.processes",
