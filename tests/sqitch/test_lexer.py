@@ -29,7 +29,7 @@ def split(text: str) -> list[str]:
         (r"select E'\';'; select 2;", [r"select E'\';'", "select 2"]),
         (r"select '\'; select 2;", [r"select '\'", "select 2"]),
         ("select 'a'\n  ';b';", ["select 'a'\n  ';b'"]),
-        ("select E'a'\n'\\';b';", ["select E'a'\n'\\';b'"]),
+        ("select E'a'\n'\\'; select 2;", ["select E'a'\n'\\'", "select 2"]),
         ('select 1 as ";""a";', ['select 1 as ";""a"']),
         ('select U&"d\\0061;t";', ['select U&"d\\0061;t"']),
         ("select $$;$$, $a$ $$ ; $a$;", ["select $$;$$, $a$ $$ ; $a$"]),
@@ -63,6 +63,7 @@ def test_a_script_is_split_at_the_right_semicolons(
         ('table :"t";', 'table "my table"'),
         ("select :{?n}, :{?nosuch};", "select TRUE, FALSE"),
         ("select :nosuch, :'nosuch';", "select :nosuch, :'nosuch'"),
+        ("select :nosuch$a$;$a$;", "select :nosuch$a$;$a$"),
         ("select '1'::n, a[1:n];", "select '1'::n, a[142]"),
         (
             "select ':n', \":n\", $$:n$$, $x$:'q'$x$;",

@@ -33,7 +33,8 @@ _TOKEN = re.compile(
     | (?P<identifier>(?:[uU]&)?")
     | (?P<dollar>{_DOLLAR_TAG})
     | (?P<word>[{_WORD_START}][{_WORD_START}0-9$]*)
-    | (?P<number>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)
+    | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\$[0-9]+)
+         (?:[eE][+-]?[0-9]+[A-Za-z_]?|[eE][+-]|[A-Za-z_])?)
     | (?P<colons>::|:=)
     | (?P<variable>:(?:[{_WORD_START}0-9]+
                       |'[{_WORD_START}0-9]+'
@@ -48,9 +49,6 @@ _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _PLAIN_QUOTE = re.compile(r"[^']*'")
 _ESCAPED_QUOTE = re.compile(r"(?:[^'\\]|\\.|'')*'", re.DOTALL)
 _IDENTIFIER_END = re.compile(r'[^"]*"')
-_CONTINUATION = re.compile(
-    r"(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*'"
-)
 _LINE_END = re.compile(r"[\n\r]|\Z")
 _COMMAND = re.compile(r"\\([^\s\\]*)")
 _ARGUMENT_SPACE = re.compile(r"[ \t\f\v]+")
@@ -206,15 +204,11 @@ class _Scanner:
         self._literal(token, _ESCAPED_QUOTE)
 
     def _literal(self, token: re.Match[str], body: re.Pattern[str]) -> None:
+        # The server would go on with a literal that has another behind a line break.
+        # psql reads line by line and never notices, so this does not either.
         end = self._closed(token, body, "a string")
-        while True:
-            # 'a''b' and, after a line break, 'a' 'b' go on with the same literal.
-            if self.source.text.startswith("'", end):
-                again = body.match(self.source.text, end + 1)
-            elif continued := _CONTINUATION.match(self.source.text, end):
-                again = body.match(self.source.text, continued.end())
-            else:
-                break
+        while self.source.text.startswith("'", end):
+            again = body.match(self.source.text, end + 1)
             if not again:
                 raise self._error(token.start(), "a string is not closed")
             end = again.end()
@@ -276,8 +270,8 @@ class _Scanner:
         is_plain = token[0][1] not in "'\"{"
         nested = is_plain and any(inner[1] == name for inner in self.expanding)
         if value is None or nested:
-            # psql takes back everything but the colon.
-            self._take(token.start(), token.start() + 1, ":")
+            # It goes to the server as it is.
+            self._take(token.start(), token.end(), token[0])
             return
         self.source.replace(token.start(), token.end(), value)
         if is_plain:
