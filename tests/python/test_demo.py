@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import tempfile
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from click.testing import CliRunner
 
+from turnkeep import embedded
 from turnkeep.calls import (
     Call,
     append_turn,
@@ -22,6 +25,7 @@ from turnkeep.calls import (
 )
 from turnkeep.cli import cli
 from turnkeep.client import Client, send
+from turnkeep.database import ENVIRONMENT_VARIABLE, LIBPQ_VARIABLES
 from turnkeep.demo import running
 from turnkeep.demo import work as work_module
 from turnkeep.demo.corpus import Dialogue, read_corpus
@@ -393,6 +397,27 @@ def test_the_demo_ends_well_and_leaves_nothing(pg_server: TestServer) -> None:
             "select 1 from pg_database where datname = %s", (document["database"],)
         ).fetchone()
     assert left is None
+
+
+def test_the_embedded_server_runs_afterwards_if_it_ran_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At an address of its own: the demo is given none."""
+    for name in (ENVIRONMENT_VARIABLE, *LIBPQ_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    with tempfile.TemporaryDirectory(prefix="tk") as home:
+        Path(home).chmod(0o711)
+        monkeypatch.setenv("TURNKEEP_HOME", f"{home}/server")
+        demo = ["demo", "--turns", "20", "--workers", "1"]
+        first = CliRunner().invoke(cli, demo)
+        assert first.exit_code == 0, first.output
+        assert embedded.status() is None
+        embedded.start()
+        try:
+            assert CliRunner().invoke(cli, demo).exit_code == 0
+            assert embedded.status() is not None
+        finally:
+            embedded.stop()
 
 
 @pytest.mark.parametrize(

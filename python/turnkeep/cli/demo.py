@@ -6,15 +6,21 @@ import json
 import math
 import signal
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
+import psycopg
 
+from turnkeep import embedded
 from turnkeep.cli.progress import progress
 from turnkeep.database import choose
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from turnkeep.database import Database
     from turnkeep.demo import Result
 
 
@@ -69,7 +75,7 @@ def demo_command(  # noqa: PLR0913  one for each option
     URL names a server: $TURNKEEP_DATABASE_URL, libpq's variables or the embedded server
     if it is left out. The demo makes a database of its own there, and drops it at the
     end: nothing else is touched, except that roles of the API are created if they are
-    missing.
+    missing. An embedded server that did not run before is stopped at the end.
 
     Exit code 0: nothing was lost or doubled; 1: something was; 2: could not.
 
@@ -81,12 +87,11 @@ def demo_command(  # noqa: PLR0913  one for each option
     """  # noqa: D301
     from turnkeep.demo import Plan, run  # noqa: PLC0415
 
-    database = choose(url)
-    click.echo(f"server: {database}", err=True)
     # As on Ctrl-C: the workers end, and the demo's database goes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     plan = Plan(turns=turns, workers=workers, seed=seed, seconds=seconds, keep=keep)
-    with progress("turns", turns) as advance:
+    with server(url, keep=keep) as database, progress("turns", turns) as advance:
+        click.echo(f"server: {database}", err=True)
         result = run(
             database.conninfo, plan, lambda text: click.echo(text, err=True), advance
         )
@@ -99,6 +104,33 @@ def demo_command(  # noqa: PLR0913  one for each option
         click.echo(f"kept: database {result.database}", err=True)
     if not result.is_right:
         sys.exit(1)
+
+
+@contextmanager
+def server(url: str | None, *, keep: bool) -> Iterator[Database]:
+    """Choose the server; the embedded one runs afterwards only if it ran before.
+
+    It goes on as well when somebody else has come to it meanwhile, or when the demo's
+    database is to be kept.
+    """
+    ran_before = embedded.status() is not None
+    database = choose(url)
+    try:
+        yield database
+    finally:
+        is_ours = database.source == "embedded server" and not ran_before
+        if is_ours and not keep and not has_visitors(database.conninfo):
+            embedded.stop()
+
+
+def has_visitors(conninfo: str) -> bool:
+    """Tell whether anybody else is connected to the server."""
+    with psycopg.connect(conninfo) as connection:
+        row = connection.execute(
+            "select exists (select from pg_stat_activity"
+            " where backend_type = 'client backend' and pid <> pg_backend_pid())"
+        ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def show(result: Result) -> None:
