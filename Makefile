@@ -5,6 +5,8 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 ARGS ?=
+# Half of their time the tests wait for a server: two for a processor.
+WORKERS ?= $(shell echo $$(( 2 * $$(nproc) )))
 
 # What each virtual environment holds: extras of pyproject.toml.
 EXTRAS_demo := embedded
@@ -21,7 +23,7 @@ demo: .venv/demo/ready ## Play real dialogues on a database of its own, and coun
 	.venv/demo/bin/turnkeep demo $(ARGS)
 
 test: test-deps .venv/test/ready ## Run all tests, on PostgreSQL 15 and the embedded server
-	TURNKEEP_TEST_COMPLETE=1 .venv/test/bin/pytest -n 2 --dist worksteal $(ARGS)
+	TURNKEEP_TEST_COMPLETE=1 .venv/test/bin/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-deps: ## Install what the tests need from the system; start no service
 	@$(PYTHON) -B tests/support/install_deps.py

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
     from support.processes import Ended
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="root's business")
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root lends a server an account"
+)
 START = "from turnkeep import embedded; print(embedded.start().pid)"
 
 

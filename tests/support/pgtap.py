@@ -48,6 +48,16 @@ def _parts(path: Path, parent: pytest.Collector) -> tuple[str, ...]:
     return path.relative_to(root).parts if path.is_relative_to(root) else ()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Count the assertions that were skipped or may fail; pytest keeps them quiet."""
+    if not isinstance(report, pytest.SubtestReport) or not report.skipped:
+        return None
+    if hasattr(report, "wasxfail"):
+        return "xfailed", "y", "SUBXFAIL"
+    return "skipped", "-", "SUBSKIPPED"
+
+
 class TapFile(pytest.Module):
     """A module with one test, which is its file's."""
 
@@ -91,7 +101,7 @@ def run(path: Path, psql: Path, url: str, subtests: pytest.Subtests) -> None:
     if tap.problems:
         pytest.fail("\n".join([*tap.problems, done.stderr.rstrip()]), pytrace=False)
     if tap.skipped is not None:
-        pytest.skip(tap.skipped)
+        pytest.skip(f"{path.name}: {tap.skipped}")
 
 
 def _report(assertion: Assertion, path: Path) -> None:
@@ -99,7 +109,7 @@ def _report(assertion: Assertion, path: Path) -> None:
         where = f"{path}:{_line_of(assertion.description, path)}: not ok"
         pytest.fail("\n".join([where, *assertion.said]), pytrace=False)
     if assertion.directive == "SKIP":
-        pytest.skip(assertion.reason)
+        pytest.skip(f"{path.name}: {assertion.reason}")
     if not assertion.passed:
         pytest.xfail(assertion.reason)
 

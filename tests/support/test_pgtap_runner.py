@@ -197,4 +197,13 @@ def test_shows_what_pgtap_and_psql_say(
     assert "2 plans instead of one" in said
     assert "test 3 came where 2 was due" in said
     assert "not on this server" in said
-    assert "[counts] SUBFAIL" in said or "SUBFAILED[counts]" in said
+    assert "SUBFAILED[counts]" in said
+
+
+def test_says_what_was_skipped_without_being_asked(
+    pg_server: TestServer, tap_database: str, odd_files: Path
+) -> None:
+    skips = odd_files / "skips_some.sql", odd_files / "todo_fails.sql"
+    said = run_collector(pg_server, tap_database, odd_files, "-rsx", *map(str, skips))
+    assert "skips_some.sql: no reason" in said.stdout
+    assert "2 passed, 2 skipped, 1 xfailed" in said.stdout
