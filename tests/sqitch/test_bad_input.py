@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from turnkeep.sqitch.errors import ServerError
+from turnkeep.sqitch.server import connect
+
 if TYPE_CHECKING:
+    import psycopg
+
     from .conftest import Workspace
 
 
@@ -127,6 +133,43 @@ def test_a_connection_that_is_cut_in_the_middle(project: Workspace) -> None:
     assert "run the command again" in result.stderr
     assert project.rows("select change from sqitch.changes") == [("a",)]
     assert project.rows("select to_regclass('b')") == [(None,)]
+
+
+def test_a_connection_that_is_cut_while_it_waits(
+    project: Workspace, held_run_lock: psycopg.Connection[Any]
+) -> None:
+    def cut() -> None:
+        held_run_lock.execute(
+            """
+            select pg_terminate_backend(pid) from pg_stat_activity
+            where datname = current_database() and pid <> pg_backend_pid()
+                and application_name = 'turnkeep'
+            """
+        )
+
+    threading.Timer(0.3, cut).start()
+    result = project.run("turnkeep", "deploy", "--lock-timeout", "30")
+    assert result.code == 2
+    assert "the connection was lost" in result.stderr
+
+
+def test_what_the_server_says_is_never_a_traceback(project: Workspace) -> None:
+    says = 'ERROR:  syntax error at or near "selekt"'
+    with pytest.raises(ServerError, match=f"^{says}"), connect(project.url) as session:
+        session.execute("selekt")
+
+
+def test_a_registry_that_may_not_be_read(project: Workspace) -> None:
+    assert project.run("turnkeep", "deploy").code == 0
+    stranger = f"stranger_{project.name}"
+    project.rows(f"create role {stranger} login")
+    try:
+        project.environment["PGUSER"] = stranger
+        result = project.run("turnkeep", "status")
+    finally:
+        project.rows(f"drop role {stranger}")
+    assert result.code == 2
+    assert "registry sqitch: ERROR:  permission denied" in result.stderr
 
 
 @pytest.mark.parametrize(

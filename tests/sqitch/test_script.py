@@ -8,6 +8,7 @@ import pytest
 
 from turnkeep.sqitch import script
 from turnkeep.sqitch.errors import ScriptError
+from turnkeep.sqitch.project import path_segments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,8 +135,8 @@ def test_a_new_enum_value_is_noticed(tmp_path: Path, text: str, *, adds: bool) -
 def test_a_reworked_change_has_its_scripts_under_the_first_tag_with_one(
     tmp_path: Path,
 ) -> None:
-    assert script.path_segments("a/b", (), "sql", tmp_path) == "a/b.sql"
-    assert script.path_segments("a/b", ("v2", "v1"), "sql", tmp_path) == "a/b@v2.sql"
+    assert path_segments("a/b", (), "sql", tmp_path) == "a/b.sql"
+    assert path_segments("a/b", ("v2", "v1"), "sql", tmp_path) == "a/b@v2.sql"
     (tmp_path / "a").mkdir()
     (tmp_path / "a/b@v1.sql").touch()
-    assert script.path_segments("a/b", ("v2", "v1"), "sql", tmp_path) == "a/b@v1.sql"
+    assert path_segments("a/b", ("v2", "v1"), "sql", tmp_path) == "a/b@v1.sql"

@@ -525,7 +525,7 @@ def _engine(
 ) -> Iterator[Engine]:
     """Open the engine; with ``as_json`` print the document of the run at the end."""
     from turnkeep.sqitch.engine import Engine  # noqa: PLC0415
-    from turnkeep.sqitch.session import connect  # noqa: PLC0415
+    from turnkeep.sqitch.server import connect  # noqa: PLC0415
 
     click.echo(_title(work), err=as_json)
     report = Collected(sys.stderr) if as_json else TextReport()
@@ -553,7 +553,7 @@ def _registry(
 ) -> Iterator[Registry]:
     """Open the registry to read it."""
     from turnkeep.sqitch.registry import Registry  # noqa: PLC0415
-    from turnkeep.sqitch.session import connect  # noqa: PLC0415
+    from turnkeep.sqitch.server import connect  # noqa: PLC0415
 
     if has_title:
         click.echo(_title(work), err=as_json)

@@ -62,7 +62,7 @@ def deploy(conninfo: str, directory: Path) -> None:
     from turnkeep.sqitch.errors import DeployError  # noqa: PLC0415
     from turnkeep.sqitch.project import open_project  # noqa: PLC0415
     from turnkeep.sqitch.report import Collected  # noqa: PLC0415
-    from turnkeep.sqitch.session import connect  # noqa: PLC0415
+    from turnkeep.sqitch.server import connect  # noqa: PLC0415
 
     project = open_project(directory, target=conninfo or "db:pg:")
     report = Collected()

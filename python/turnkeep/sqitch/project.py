@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from turnkeep.sqitch import config as configuration
 from turnkeep.sqitch import plan as planning
 from turnkeep.sqitch.errors import PlanError
-from turnkeep.sqitch.script import path_segments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,3 +110,18 @@ def read_plan(path: Path) -> Plan:
             f"Plan file {path} cannot be read: {error.strerror}", file=str(path)
         ) from None
     return planning.parse(planning.decode(content, str(path)), str(path))
+
+
+def path_segments(
+    name: str, rework_tags: Sequence[str], extension: str, deploy_dir: Path
+) -> str:
+    """Give a change's file name below each of the script directories.
+
+    A change that was reworked later has its scripts under ``name@tag``: the first of
+    its tags for which there is a deploy script.
+    """
+    candidates = [f"{name}@{tag}.{extension}" for tag in rework_tags]
+    for candidate in candidates:
+        if (deploy_dir / candidate).exists():
+            return candidate
+    return candidates[0] if candidates else f"{name}.{extension}"

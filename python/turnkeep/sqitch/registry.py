@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from turnkeep.sqitch import lexer
 from turnkeep.sqitch.errors import RegistryError, UnknownChangeError
 from turnkeep.sqitch.plan import ambiguous, decode_note, split_offset
-from turnkeep.sqitch.session import lost, said
+from turnkeep.sqitch.server import lost, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -171,6 +170,9 @@ class Registry:
 
     def create(self, person: Person) -> None:
         """Create the tables and say who did; the caller opens the transaction."""
+        # Only the very first deployment needs it, and it takes time to load.
+        from turnkeep.sqitch import lexer  # noqa: PLC0415
+
         text = (files(__package__) / "registry.sql").read_text("utf-8")
         for statement in lexer.split(text, "registry.sql", {"registry": self.schema}):
             self.connection.execute(statement.sql.encode())

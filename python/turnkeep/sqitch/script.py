@@ -1,4 +1,4 @@
-"""Scripts: where they are, what is in them, and how they have to be run.
+"""Scripts: what is in them, and how they have to be run.
 
 Sqitch hands a script to psql, which sends one statement after the other. Almost every
 script wraps itself in ``begin ... commit`` (deploy, revert) or ``begin ... rollback``
@@ -66,21 +66,6 @@ class Script:
     """Whether a verify script needs it committed, so as to use a new enum value."""
     mentions_advisory_locks: bool
     """Whether it may take locks that only the end of a session would release."""
-
-
-def path_segments(
-    name: str, rework_tags: Sequence[str], extension: str, deploy_dir: Path
-) -> str:
-    """Give a change's file name below each of the script directories.
-
-    A change that was reworked later has its scripts under ``name@tag``: the first of
-    its tags for which there is a deploy script.
-    """
-    candidates = [f"{name}@{tag}.{extension}" for tag in rework_tags]
-    for candidate in candidates:
-        if (deploy_dir / candidate).exists():
-            return candidate
-    return candidates[0] if candidates else f"{name}.{extension}"
 
 
 def load(path: Path, kind: Kind, variables: Mapping[str, str]) -> Script:

@@ -14,17 +14,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from turnkeep.sqitch.errors import (
-    ScriptFailedError,
-    ServerError,
-    SqitchError,
-    VerifyFailedError,
-)
+from turnkeep.sqitch.errors import ScriptFailedError, VerifyFailedError
 from turnkeep.sqitch.script import Control, control, transaction_modes
+from turnkeep.sqitch.server import lost, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from turnkeep.sqitch.errors import SqitchError
     from turnkeep.sqitch.lexer import Statement
     from turnkeep.sqitch.report import Report
     from turnkeep.sqitch.script import Script
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
 RUN_LOCK = 75474063
 """The key of the advisory lock by which Sqitch keeps a second run out."""
 
-# The driver itself prepares nothing: see connect. Servers before the repairs of
+# The driver itself prepares nothing: see server.connect. Servers before the repairs of
 # CVE-2024-10978 forget the login's own role with the session authorization.
 _RESET = b"""
     close all; unlisten *; reset session authorization; reset role; reset all;
@@ -58,49 +55,6 @@ _UNLOCK = """
     where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid()
         and not (objsubid = 1 and classid = 0 and objid = %s)
 """
-
-
-def connect(conninfo: str, *, source: str | None = None) -> psycopg.Connection[Any]:
-    """Open the one connection. Raises ServerError.
-
-    It prepares no statements, since a script may deallocate all there are.
-    """
-    try:
-        return psycopg.connect(
-            conninfo,
-            autocommit=True,
-            prepare_threshold=None,
-            client_encoding="utf8",
-            fallback_application_name="turnkeep",
-        )
-    except psycopg.OperationalError as error:
-        taken = f" They come from {source}." if source else ""
-        raise ServerError(
-            str(error).strip(),
-            hint="is the server running, and are host, port, user, password and "
-            f"database right?{taken}",
-        ) from None
-
-
-def said(error: psycopg.Error) -> str:
-    """Give what the server said: its message, DETAIL and CONTEXT, a line each."""
-    diag = error.diag
-    lines = [f"{diag.severity or 'ERROR'}:  {diag.message_primary or error}"]
-    if diag.message_detail:
-        lines.append(f"DETAIL:  {diag.message_detail}")
-    if diag.context:
-        lines.append(f"CONTEXT:  {diag.context}")
-    return "\n".join(lines)
-
-
-def lost(error: psycopg.Error, where: str | None) -> ServerError:
-    """Say that the connection is gone, and what that means."""
-    return ServerError(
-        f"the connection was lost: {str(error).strip()}",
-        where=where,
-        hint="what the change had done is undone unless it was just being committed; "
-        "run the command again to go on from where the database is",
-    )
 
 
 @dataclass(slots=True)

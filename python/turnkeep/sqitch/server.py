@@ -1,0 +1,66 @@
+"""The server: how to reach it, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from turnkeep.sqitch.errors import ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def connect(
+    conninfo: str, *, source: str | None = None
+) -> Iterator[psycopg.Connection[Any]]:
+    """Open the one connection, and close it. Raises ServerError.
+
+    It prepares no statements, since a script may deallocate all there are.
+    """
+    try:
+        connection = psycopg.connect(
+            conninfo,
+            autocommit=True,
+            prepare_threshold=None,
+            client_encoding="utf8",
+            fallback_application_name="turnkeep",
+        )
+    except psycopg.OperationalError as error:
+        taken = f" They come from {source}." if source else ""
+        raise ServerError(
+            str(error).strip(),
+            hint="is the server running, and are host, port, user, password and "
+            f"database right?{taken}",
+        ) from None
+    with connection:
+        try:
+            yield connection
+        except psycopg.Error as error:
+            if connection.closed:
+                raise lost(error, None) from error
+            raise ServerError(said(error), hint=error.diag.message_hint) from error
+
+
+def said(error: psycopg.Error) -> str:
+    """Give what the server said: its message, DETAIL and CONTEXT, a line each."""
+    diag = error.diag
+    lines = [f"{diag.severity or 'ERROR'}:  {diag.message_primary or error}"]
+    if diag.message_detail:
+        lines.append(f"DETAIL:  {diag.message_detail}")
+    if diag.context:
+        lines.append(f"CONTEXT:  {diag.context}")
+    return "\n".join(lines)
+
+
+def lost(error: psycopg.Error, where: str | None) -> ServerError:
+    """Say that the connection is gone, and what that means."""
+    return ServerError(
+        f"the connection was lost: {str(error).strip()}",
+        where=where,
+        hint="what the change had done is undone unless it was just being committed; "
+        "run the command again to go on from where the database is",
+    )
