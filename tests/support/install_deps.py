@@ -128,15 +128,19 @@ def run(*command: str, quiet: bool = False, cwd: str | None = None) -> int:
     """Show a command, run it, give its exit code."""
     if not quiet:
         print("+", shlex.join(command), flush=True)
-    return subprocess.run(  # noqa: S603
+    process = subprocess.Popen(  # noqa: S603
         command,
-        check=False,
         cwd=cwd,
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL if quiet else None,
         stderr=subprocess.DEVNULL if quiet else None,
-    ).returncode
+    )
+    try:
+        return process.wait()
+    finally:
+        # An interrupted run may not take away what apt-get still relies on.
+        process.wait()
 
 
 if __name__ == "__main__":
