@@ -220,6 +220,13 @@ def test_the_command_says_first_which_plan_and_which_database(
 
 
 def test_a_variable_names_the_database(project: Workspace) -> None:
-    result = project.turnkeep("status", TURNKEEP_DATABASE_URL=project.url)
+    project.write(
+        "sqitch.conf",
+        "[core]\nengine = pg\ntarget = t\n"
+        '[target "t"]\nuri = db:pg:no_such_database\nregistry = elsewhere\n',
+    )
+    result = project.turnkeep("deploy", TURNKEEP_DATABASE_URL=project.url)
+    assert result.code == 0
+    assert project.rows("select count(*) from sqitch.changes") == [(2,)]
     assert f"dbname={project.name}" in result.stdout
     assert "(from TURNKEEP_DATABASE_URL)" in result.stdout

@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -483,8 +483,13 @@ def _open(
     else:
         chosen = database.choose(configured=conninfo, may_embed=is_bundled)
     if chosen.source not in ("argument", "sqitch.conf"):
-        name = configuration.describe(chosen.conninfo)
-        project = replace(project, target=replace(project.target, name=name))
+        # What sqitch.conf says about its own target is not about this database.
+        project = open_project(
+            directory,
+            target=chosen.conninfo or "db:pg:",
+            registry=registry,
+            plan_file=plan_file,
+        )
     return Work(project, chosen, tuple(changes), is_bundled)
 
 
