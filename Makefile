@@ -1,6 +1,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deps lint bench
+.PHONY: help demo test test-deps lint bench mutants stress
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -40,6 +40,12 @@ lint: .venv/lint/ready ## Check style and types, and that every deploy script ha
 
 bench: .venv/bench/ready ## Measure turns, links and clean-ups against plain SQL
 	PYTHONPATH=tests .venv/bench/bin/python -m bench $(ARGS)
+
+mutants: .venv/test/ready ## Take out each guard against a race; a spec has to notice
+	PYTHONPATH=tests .venv/test/bin/python -m isolation.mutants $(ARGS)
+
+stress: .venv/test/ready ## Call everything at random from 8 sessions, then look for what broke
+	PYTHONPATH=tests .venv/test/bin/python -m isolation.stress $(ARGS)
 
 .venv/%/ready: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
