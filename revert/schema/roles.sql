@@ -3,6 +3,5 @@
 begin;
 
 -- The roles stay: they belong to the cluster, and other databases may use them.
-select 1;
 
 commit;
