@@ -62,6 +62,15 @@ def test_a_plan_with_an_error(project: Workspace) -> None:
     assert untouched(project)
 
 
+def test_a_requirement_that_the_plan_does_not_have(project: Workspace) -> None:
+    project.plan("a", "b [nosuch]")
+    result = project.run("turnkeep", "deploy")
+    assert result.code == 2
+    assert "sqitch.plan:5: Dependency error detected:" in result.stderr
+    assert 'Unknown change "nosuch" required by change "b"' in result.stderr
+    assert untouched(project)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -26,8 +26,9 @@ class PlanError(SqitchError):
         line: int | None = None,
         hint: str | None = None,
     ) -> None:
-        """Take the message as a whole; it names file and line itself."""
-        super().__init__(message, hint=hint)
+        """Take the message in Sqitch's words; a file they do not name goes before."""
+        place = file if line is None else f"{file}:{line}"
+        super().__init__(message, where=None if file in message else place, hint=hint)
         self.file = file
         self.line = line
 
