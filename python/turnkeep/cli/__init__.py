@@ -52,9 +52,18 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run a command; what Turnkeep raises on purpose is one message and exit code 2."""
+    """Run a command; what ends it early is one message and exit code 2.
+
+    So is Ctrl-C: click's own exit code for it, 1, means findings here.
+    """
     try:
-        cli()
+        sys.exit(cli(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("turnkeep: stopped", err=True)
+        sys.exit(2)
     except TurnkeepError as error:
         click.echo(f"turnkeep: {error}", err=True)
         sys.exit(2)
