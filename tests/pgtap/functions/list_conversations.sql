@@ -1,6 +1,6 @@
 begin;
 
-select plan(12);
+select plan(13);
 
 select is(
     list_conversations(),
@@ -119,11 +119,13 @@ select is(
     'each owner has a list'
 );
 
-select throws_ok(
-    $$ select list_conversations(n) from (values (0), (1001)) as v (n) $$,
-    'PT422', 'page_size is out of range',
-    'a page has 1 to 1000'
-);
+select
+    throws_ok(
+        format('select list_conversations(%s)', v.page_size),
+        'PT422', 'page_size is out of range',
+        'a page has 1 to 1000'
+    )
+from (values (0), (1001)) as v (page_size);
 
 select is(
     jsonb_array_length(list_conversations(null, null, null) -> 'conversations'), 10,

@@ -1,0 +1,23 @@
+begin;
+
+select plan(3);
+
+select
+    throws_ok(
+        format('select finish_storage_deletions(''w'', ''{}'', %L)', v.failed),
+        'PT400', 'failed is not an array of failures', 'failures have an id'
+    )
+from (values ('{}'), ('[{"id": "x"}]')) as v (failed);
+
+select throws_ok(
+    $$
+    select finish_storage_deletions(
+        'w', array(select gen_random_uuid() from generate_series(1, 1001))
+    )
+    $$,
+    'PT413', 'too many deletions', 'a report is about 1000 at most'
+);
+
+select * from finish();
+
+rollback;
