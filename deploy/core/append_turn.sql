@@ -226,9 +226,14 @@ begin
             '[]'
         )
         into v_reply_files
-        from public.files as f
-        where f.owner_id = v_owner_id
-          and f.id = any (v_named_ids);
+        from unnest(v_named_ids) as n (id)
+        cross join lateral (
+            select r.id, r.bucket_id, r.storage_path
+            from public.files as r
+            where r.owner_id = v_owner_id
+              and r.id = n.id
+            limit 1
+        ) as f;
     end if;
 
     return jsonb_build_object(

@@ -24,11 +24,17 @@ begin
     -- cleanup or an unlink that comes later waits, or skips the file.
     select array_agg(f.id), bool_or(f.is_marked) into v_known_ids, v_is_marked
     from (
-        select f.id, f.unlinked_since is not null or f.stored_at is null as is_marked
-        from public.files as f
-        where f.owner_id = link_files.owner_id
-          and f.id = any (link_files.file_ids)
-        order by f.id
+        select distinct w.id
+        from unnest(link_files.file_ids) as w (id)
+        order by w.id
+    ) as n
+    -- One look-up an id. For "any" of them, a planner that takes the table for empty
+    -- would read all files of the owner.
+    cross join lateral (
+        select r.id, r.unlinked_since is not null or r.stored_at is null as is_marked
+        from public.files as r
+        where r.owner_id = link_files.owner_id
+          and r.id = n.id
         for key share
     ) as f;
 

@@ -93,11 +93,15 @@ begin
         select count(*) filter (where p.id = any (v_registered_ids))
         into v_pinned_count
         from (
-            select f.id
-            from public.files as f
-            where f.owner_id = upsert_files.owner_id
-              and f.id = any (file_ids || upsert_files.named_ids)
-            order by f.id
+            select distinct w.id
+            from unnest(file_ids || upsert_files.named_ids) as w (id)
+            order by w.id
+        ) as n
+        cross join lateral (
+            select r.id
+            from public.files as r
+            where r.owner_id = upsert_files.owner_id
+              and r.id = n.id
             for key share
         ) as p;
 
