@@ -2,7 +2,7 @@
 -- finishes, a registration takes back. What each refuses is beside this.
 begin;
 
-select plan(19);
+select plan(20);
 
 select register_files('[
     {"storage_path": "a"}, {"storage_path": "b"},
@@ -65,6 +65,17 @@ select is(
     finish_storage_deletions('worker 2', array[pg_temp.id('a')]),
     '{"finished": 0, "retried": 0, "lost_lease": 1}',
     'a worker finishes only what it has claimed'
+);
+
+select is(
+    finish_storage_deletions(
+        'worker 2', '{}',
+        jsonb_build_array(
+            jsonb_build_object('id', pg_temp.id('a'), 'error', 'not mine')
+        )
+    ),
+    '{"finished": 0, "retried": 0, "lost_lease": 1}',
+    'and puts off nothing that another has claimed'
 );
 
 select is(
