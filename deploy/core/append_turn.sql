@@ -6,7 +6,7 @@
 -- requires: core/upsert_files
 -- requires: core/link_files
 -- requires: core/replayed_turn
--- requires: tables/deleted_requests
+-- requires: core/check_request
 
 begin;
 
@@ -37,6 +37,7 @@ declare
     v_is_new boolean := false;
     v_first_seq bigint;
     v_first_at timestamptz;
+    v_truncated_at timestamptz;
     v_messages jsonb;
     v_named_ids uuid[] := '{}';
     v_created_ids uuid[] := '{}';
@@ -69,8 +70,8 @@ begin
     loop
         select c.id, c.next_seq, greatest(
             clock_timestamp(), c.updated_at + interval '1 microsecond'
-        )
-        into v_conversation_id, v_first_seq, v_first_at
+        ), c.truncated_at
+        into v_conversation_id, v_first_seq, v_first_at, v_truncated_at
         from public.conversations as c
         where c.owner_id = v_owner_id
           and c.continuation_id = append_turn.continuation_id
@@ -78,20 +79,10 @@ begin
 
         exit when found;
 
-        if exists (
-            select from turnkeep.deleted_requests as d
-            where d.owner_id = v_owner_id
-              and d.continuation_id = append_turn.continuation_id
-              and d.request_id = append_turn.request_id
-        ) then
-            raise exception 'the turn was deleted with its conversation'
-                using
-                    errcode = 'PT409',
-                    detail = format(
-                        'request_id %s came again after delete_conversation.',
-                        append_turn.request_id
-                    ),
-                    hint = 'Make a new request_id to begin a new conversation.';
+        if append_turn.request_id is not null then
+            perform turnkeep.check_request(
+                v_owner_id, append_turn.continuation_id, append_turn.request_id
+            );
         end if;
 
         insert into public.conversations as c (
@@ -129,6 +120,12 @@ begin
                 return v_reply || jsonb_build_object(
                     'conversation_id', v_conversation_id,
                     'continuation_id', append_turn.continuation_id
+                );
+            end if;
+
+            if v_truncated_at is not null then
+                perform turnkeep.check_request(
+                    v_owner_id, append_turn.continuation_id, append_turn.request_id
                 );
             end if;
         end if;

@@ -2,6 +2,8 @@
 -- requires: core/act_for
 -- requires: core/unlink_files
 -- requires: tables/messages
+-- requires: tables/message_search
+-- requires: tables/search_owners
 -- requires: tables/storage_deletions
 -- requires: tables/deleted_requests
 
@@ -26,6 +28,7 @@ declare
     v_conversation_count integer := 0;
     v_file_count integer := 0;
     v_conversation_id uuid;
+    v_next_seq bigint;
     v_file_ids uuid[];
 begin
     if forget_owner.owner_id is null then
@@ -73,7 +76,13 @@ begin
             update public.conversations as c
             set next_seq = c.next_seq - v_count, version = c.version + 1
             where c.owner_id = v_owner_id
-              and c.id = v_conversation_id;
+              and c.id = v_conversation_id
+            returning c.next_seq into v_next_seq;
+
+            delete from turnkeep.message_search as s
+            where s.owner_id = v_owner_id
+              and s.conversation_id = v_conversation_id
+              and s.seq >= v_next_seq;
 
             exit;
         end if;
@@ -140,6 +149,9 @@ begin
     if v_left > 0 then
         delete from turnkeep.deleted_requests as d
         where d.owner_id = v_owner_id;
+
+        delete from turnkeep.search_owners as o
+        where o.owner_id = v_owner_id;
     end if;
 
     return jsonb_build_object(

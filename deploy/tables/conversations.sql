@@ -12,6 +12,7 @@ create table public.conversations (
     version bigint not null default 1,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
+    truncated_at timestamptz,
     continuation_id text collate "C" not null,
     title text,
     metadata jsonb not null default '{}',
@@ -50,6 +51,8 @@ comment on column public.conversations.version is
 'Grows with every change of the conversation, its messages or its links.';
 comment on column public.conversations.updated_at is
 'Time of the last change; never earlier than created_at of the newest message.';
+comment on column public.conversations.truncated_at is
+'When truncate_thread deleted messages of it for the last time; null for never.';
 comment on column public.conversations.continuation_id is
 'The name that the client gave, 1 to 500 characters, unique for its owner.';
 comment on column public.conversations.title is 'For people; optional.';
@@ -83,6 +86,9 @@ using (true);
 revoke all on table public.conversations
 from public, anon, authenticated, service_role;
 grant select on table public.conversations to authenticated, service_role;
+-- The right to lock a row, for index_messages, and to write nothing: the column is
+-- generated.
+grant update (active_at) on table public.conversations to service_role;
 grant select, insert, update, delete on table public.conversations
 to turnkeep_api;
 

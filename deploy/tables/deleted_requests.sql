@@ -16,15 +16,15 @@ create index deleted_requests_owner_id_deleted_at_idx
 on turnkeep.deleted_requests (owner_id, deleted_at);
 
 comment on table turnkeep.deleted_requests is
-$comment$The requests of deleted conversations, for seven days: a retry that comes late
-must not bring a conversation back.$comment$;
+$comment$The requests of deleted turns, for seven days: a retry that comes late must not
+bring a turn back.$comment$;
 comment on column turnkeep.deleted_requests.owner_id is 'Whose conversation it was.';
 comment on column turnkeep.deleted_requests.deleted_at is
-'When delete_conversation deleted it; seven days later the row goes.';
+'When the turn was deleted; seven days later the row goes.';
 comment on column turnkeep.deleted_requests.continuation_id is
-'Of the deleted conversation.';
+'Of the turn''s conversation.';
 comment on column turnkeep.deleted_requests.request_id is
-'The request whose turn was deleted with it.';
+'The request whose turn was deleted.';
 
 alter table turnkeep.deleted_requests enable row level security;
 

@@ -41,8 +41,8 @@ create index idx_messages_conversation_id_created_at
 on public.messages (conversation_id, created_at desc);
 
 comment on table public.messages is
-$comment$One row a message, in turns of 1 to 200 that were stored together. Never
-updated. Written by append_turn only.$comment$;
+$comment$One row a message, in turns of 1 to 200 that were stored together.
+Written by append_turn, deleted from the end by truncate_thread.$comment$;
 comment on column public.messages.id is 'A uuid in the order of time.';
 comment on column public.messages.owner_id is
 'The conversation''s owner, here too so that row security needs no join.';
@@ -76,6 +76,7 @@ using (true);
 
 revoke all on table public.messages from public, anon, authenticated, service_role;
 grant select on table public.messages to authenticated, service_role;
-grant select, insert, delete on table public.messages to turnkeep_api;
+grant select, insert, delete, update (turn_size) on table public.messages
+to turnkeep_api;
 
 commit;

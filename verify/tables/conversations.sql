@@ -9,6 +9,7 @@ select
     version,
     created_at,
     updated_at,
+    truncated_at,
     continuation_id,
     title,
     metadata,

@@ -1,0 +1,7 @@
+-- Revert turnkeep:core/id_at from pg
+
+begin;
+
+drop function turnkeep.id_at(timestamptz);
+
+commit;

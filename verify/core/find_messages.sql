@@ -1,0 +1,36 @@
+-- Verify turnkeep:core/find_messages on pg
+
+begin;
+
+select set_config(
+    'request.jwt.claims',
+    '{"sub": "00000000-0000-4000-8000-000000000001"}',
+    true
+);
+
+select 1 / (
+    turnkeep.find_messages(
+        'verify', 1, null, '00000000-0000-4000-8000-000000000001'
+    ) -> 'matches' = '[]'
+)::integer;
+
+select 1 / (pg_get_userbyid(f.proowner) = 'turnkeep_api' and f.prosecdef)::integer
+from pg_proc as f
+where f.oid = 'turnkeep.find_messages(text, integer, text, uuid)'::regprocedure;
+
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
+from pg_proc as f
+cross join (
+    values
+    ('authenticated', true),
+    ('service_role', true),
+    ('anon', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'turnkeep.find_messages(text, integer, text, uuid)'::regprocedure;
+
+rollback;

@@ -1,0 +1,38 @@
+-- Verify turnkeep:core/truncate_thread on pg
+
+begin;
+
+select set_config(
+    'request.jwt.claims',
+    '{"sub": "00000000-0000-4000-8000-000000000001"}',
+    true
+);
+
+insert into public.conversations (owner_id, continuation_id)
+values ('00000000-0000-4000-8000-000000000001', 'verify');
+
+select 1 / (
+    turnkeep.truncate_thread('verify', 0, '00000000-0000-4000-8000-000000000001')
+    @> '{"messages": 0, "next_seq": 1}'
+)::integer;
+
+select 1 / (pg_get_userbyid(f.proowner) = 'turnkeep_api' and f.prosecdef)::integer
+from pg_proc as f
+where f.oid = 'turnkeep.truncate_thread(text, bigint, uuid)'::regprocedure;
+
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
+from pg_proc as f
+cross join (
+    values
+    ('authenticated', true),
+    ('service_role', true),
+    ('anon', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'turnkeep.truncate_thread(text, bigint, uuid)'::regprocedure;
+
+rollback;

@@ -1,0 +1,22 @@
+-- Verify turnkeep:functions/index_messages on pg
+
+begin;
+
+select 1 / (public.index_messages(1) ?& array['indexed', 'more'])::integer;
+
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
+from pg_proc as f
+cross join (
+    values
+    ('service_role', true),
+    ('anon', false),
+    ('authenticated', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'public.index_messages(integer)'::regprocedure;
+
+rollback;

@@ -1,0 +1,25 @@
+-- Verify turnkeep:functions/set_search_language on pg
+
+begin;
+
+select 1 / (
+    public.set_search_language(s.language) = jsonb_build_object('language', s.language)
+)::integer
+from turnkeep.search_state as s;
+
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
+from pg_proc as f
+cross join (
+    values
+    ('service_role', true),
+    ('anon', false),
+    ('authenticated', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'public.set_search_language(text)'::regprocedure;
+
+rollback;

@@ -1,0 +1,46 @@
+-- Verify turnkeep:tables/message_search on pg
+
+begin;
+
+select
+    conversation_id,
+    owner_id,
+    seq,
+    place,
+    tsv
+from turnkeep.message_search
+where false;
+
+select 1 / c.relrowsecurity::integer
+from pg_class as c
+where c.oid = 'turnkeep.message_search'::regclass;
+
+select
+    1 / bool_and(
+        has_table_privilege(r.name, 'turnkeep.message_search', r.privilege) = r.may
+    )::integer
+from (
+    values
+    ('anon', 'select', false),
+    ('anon', 'insert', false),
+    ('anon', 'update', false),
+    ('anon', 'delete', false),
+    ('anon', 'truncate', false),
+    ('authenticated', 'select', false),
+    ('authenticated', 'insert', false),
+    ('authenticated', 'update', false),
+    ('authenticated', 'delete', false),
+    ('authenticated', 'truncate', false),
+    ('service_role', 'select', true),
+    ('service_role', 'insert', true),
+    ('service_role', 'update', false),
+    ('service_role', 'delete', false),
+    ('service_role', 'truncate', true),
+    ('turnkeep_api', 'select', true),
+    ('turnkeep_api', 'insert', false),
+    ('turnkeep_api', 'update', false),
+    ('turnkeep_api', 'delete', true),
+    ('turnkeep_api', 'truncate', false)
+) as r (name, privilege, may);
+
+rollback;

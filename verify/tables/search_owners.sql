@@ -1,0 +1,43 @@
+-- Verify turnkeep:tables/search_owners on pg
+
+begin;
+
+select
+    owner_id,
+    last_place
+from turnkeep.search_owners
+where false;
+
+select 1 / c.relrowsecurity::integer
+from pg_class as c
+where c.oid = 'turnkeep.search_owners'::regclass;
+
+select
+    1 / bool_and(
+        has_table_privilege(r.name, 'turnkeep.search_owners', r.privilege) = r.may
+    )::integer
+from (
+    values
+    ('anon', 'select', false),
+    ('anon', 'insert', false),
+    ('anon', 'update', false),
+    ('anon', 'delete', false),
+    ('anon', 'truncate', false),
+    ('authenticated', 'select', false),
+    ('authenticated', 'insert', false),
+    ('authenticated', 'update', false),
+    ('authenticated', 'delete', false),
+    ('authenticated', 'truncate', false),
+    ('service_role', 'select', true),
+    ('service_role', 'insert', true),
+    ('service_role', 'update', true),
+    ('service_role', 'delete', false),
+    ('service_role', 'truncate', true),
+    ('turnkeep_api', 'select', true),
+    ('turnkeep_api', 'insert', false),
+    ('turnkeep_api', 'update', false),
+    ('turnkeep_api', 'delete', true),
+    ('turnkeep_api', 'truncate', false)
+) as r (name, privilege, may);
+
+rollback;

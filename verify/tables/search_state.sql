@@ -1,0 +1,50 @@
+-- Verify turnkeep:tables/search_state on pg
+
+begin;
+
+select
+    owner_id,
+    indexed_before,
+    settled_before,
+    settling_before,
+    settling_xid,
+    language
+from turnkeep.search_state
+where false;
+
+select 1 / (count(*) = 1)::integer
+from turnkeep.search_state;
+
+select 1 / c.relrowsecurity::integer
+from pg_class as c
+where c.oid = 'turnkeep.search_state'::regclass;
+
+select
+    1 / bool_and(
+        has_table_privilege(r.name, 'turnkeep.search_state', r.privilege) = r.may
+    )::integer
+from (
+    values
+    ('anon', 'select', false),
+    ('anon', 'insert', false),
+    ('anon', 'update', false),
+    ('anon', 'delete', false),
+    ('anon', 'truncate', false),
+    ('authenticated', 'select', false),
+    ('authenticated', 'insert', false),
+    ('authenticated', 'update', false),
+    ('authenticated', 'delete', false),
+    ('authenticated', 'truncate', false),
+    ('service_role', 'select', true),
+    ('service_role', 'insert', false),
+    ('service_role', 'update', true),
+    ('service_role', 'delete', false),
+    ('service_role', 'truncate', false),
+    ('turnkeep_api', 'select', true),
+    ('turnkeep_api', 'insert', false),
+    ('turnkeep_api', 'update', false),
+    ('turnkeep_api', 'delete', false),
+    ('turnkeep_api', 'truncate', false)
+) as r (name, privilege, may);
+
+rollback;
