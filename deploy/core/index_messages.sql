@@ -57,6 +57,7 @@ begin
               select true from turnkeep.message_search as s
               where s.conversation_id = m.conversation_id
                 and s.seq = m.seq
+                and s.revision = v_state.revision
           ) is null
         order by m.id
         limit index_messages.max_messages
@@ -94,31 +95,36 @@ begin
     ),
     placed as (
         insert into turnkeep.search_owners as o (owner_id, last_place)
-        select c.owner_id, c.message_count
-        from counted as c
+        select k.owner_id, k.message_count
+        from counted as k
         on conflict on constraint search_owners_pkey
         do update set last_place = o.last_place + excluded.last_place
         returning o.owner_id, o.last_place
     )
     insert into turnkeep.message_search (
-        conversation_id, owner_id, seq, place, tsv
+        conversation_id, owner_id, seq, place, revision, tsv
     )
     select
         f.conversation_id,
         f.owner_id,
         f.seq,
         n.place,
+        v_state.revision,
         array_to_tsvector(
             array['@' || f.owner_id, '@' || f.owner_id || '/' || n.place / 1024]
         )
         || to_tsvector(v_state.language::regconfig, left(f.content, 65536))
     from found as f
-    join counted as c on c.owner_id = f.owner_id
+    join counted as k on k.owner_id = f.owner_id
     join placed as p on p.owner_id = f.owner_id
     cross join lateral (
-        select p.last_place - c.message_count + f.ordinal as place
+        select p.last_place - k.message_count + f.ordinal as place
     ) as n
-    order by n.place;
+    on conflict on constraint message_search_pkey
+    do update set
+        place = excluded.place,
+        revision = excluded.revision,
+        tsv = excluded.tsv;
 
     get diagnostics v_indexed_count = row_count;
 

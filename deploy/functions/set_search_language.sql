@@ -1,6 +1,4 @@
 -- Deploy turnkeep:functions/set_search_language to pg
--- requires: tables/message_search
--- requires: tables/search_owners
 -- requires: tables/search_state
 
 begin;
@@ -13,7 +11,6 @@ set search_path = ''
 as $function$
 declare
     v_language text;
-    v_old text;
 begin
     select format('%I.%I', n.nspname, c.cfgname) into v_language
     from pg_catalog.pg_ts_config as c
@@ -34,18 +31,11 @@ begin
                     'PostgreSQL''s own.';
     end if;
 
-    select s.language into v_old
-    from turnkeep.search_state as s
-    for update;
-
-    if v_old <> v_language then
-        truncate turnkeep.message_search, turnkeep.search_owners;
-
-        update turnkeep.search_state as s
-        set language = v_language,
-            indexed_before = '00000000-0000-0000-0000-000000000000'
-        where s.language <> v_language;
-    end if;
+    update turnkeep.search_state as s
+    set language = v_language,
+        revision = s.revision + 1,
+        indexed_before = '00000000-0000-0000-0000-000000000000'
+    where s.language <> v_language;
 
     return jsonb_build_object('language', v_language);
 end
@@ -53,9 +43,9 @@ $function$;
 
 comment on function public.set_search_language(text) is
 $comment$Chooses the language that words are reduced and left out by: the name of a text
-search configuration. The first is simple, which takes each word as it is. Another one
-than before empties the index: until index_messages has filled it again, search_messages
-finds less than there is. Waits for searches that are going on.
+search configuration. At first it is simple, which takes each word as it is. After a
+change index_messages goes through all messages again, the oldest first; until it has
+reached a message, search_messages finds it by its words as they were.
 
 Returns {"language"}: its name with its schema.
 

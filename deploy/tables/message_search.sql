@@ -10,6 +10,7 @@ create table turnkeep.message_search (
     owner_id uuid not null,
     seq bigint not null,
     place bigint not null,
+    revision integer not null,
     tsv tsvector not null,
     constraint message_search_pkey primary key (conversation_id, seq),
     constraint message_search_conversation_id_owner_id_fkey
@@ -34,6 +35,8 @@ comment on column turnkeep.message_search.seq is
 'With conversation_id, the message.';
 comment on column turnkeep.message_search.place is
 'The order among the owner''s messages, the oldest first, from 1; gaps are possible.';
+comment on column turnkeep.message_search.revision is
+'That of turnkeep.search_state when the words were taken.';
 comment on column turnkeep.message_search.tsv is
 $comment$The words of the message, and two more that make the index one for each owner:
 @owner_id, and @owner_id/n, where n counts the owner's places in thousands (of 1024).$comment$;
@@ -60,6 +63,6 @@ using (true);
 revoke all on table turnkeep.message_search
 from public, anon, authenticated, service_role;
 grant select, delete on table turnkeep.message_search to turnkeep_api;
-grant select, insert, truncate on table turnkeep.message_search to service_role;
+grant select, insert, update on table turnkeep.message_search to service_role;
 
 commit;

@@ -36,7 +36,6 @@ using (true);
 revoke all on table turnkeep.search_owners
 from public, anon, authenticated, service_role;
 grant select, delete on table turnkeep.search_owners to turnkeep_api;
-grant select, insert, update, truncate on table turnkeep.search_owners
-to service_role;
+grant select, insert, update on table turnkeep.search_owners to service_role;
 
 commit;

@@ -9,6 +9,7 @@ create table turnkeep.search_state (
     settled_before uuid not null default '00000000-0000-0000-0000-000000000000',
     settling_before uuid not null default '00000000-0000-0000-0000-000000000000',
     settling_xid xid8 not null default '0',
+    revision integer not null default 1,
     language text not null default 'pg_catalog.simple',
     constraint search_state_pkey primary key (owner_id),
     constraint search_state_is_one_row
@@ -34,6 +35,8 @@ comment on column turnkeep.search_state.settling_before is
 'What settled_before becomes when all transactions below settling_xid have ended.';
 comment on column turnkeep.search_state.settling_xid is
 'The first transaction that had not begun to write at settling_before.';
+comment on column turnkeep.search_state.revision is
+'Number of the language: rows with another one are indexed again.';
 comment on column turnkeep.search_state.language is
 'A text search configuration with its schema, chosen by set_search_language.';
 

@@ -7,6 +7,7 @@ select
     owner_id,
     seq,
     place,
+    revision,
     tsv
 from turnkeep.message_search
 where false;
@@ -33,9 +34,9 @@ from (
     ('authenticated', 'truncate', false),
     ('service_role', 'select', true),
     ('service_role', 'insert', true),
-    ('service_role', 'update', false),
+    ('service_role', 'update', true),
     ('service_role', 'delete', false),
-    ('service_role', 'truncate', true),
+    ('service_role', 'truncate', false),
     ('turnkeep_api', 'select', true),
     ('turnkeep_api', 'insert', false),
     ('turnkeep_api', 'update', false),

@@ -32,7 +32,7 @@ from (
     ('service_role', 'insert', true),
     ('service_role', 'update', true),
     ('service_role', 'delete', false),
-    ('service_role', 'truncate', true),
+    ('service_role', 'truncate', false),
     ('turnkeep_api', 'select', true),
     ('turnkeep_api', 'insert', false),
     ('turnkeep_api', 'update', false),

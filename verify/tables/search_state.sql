@@ -8,6 +8,7 @@ select
     settled_before,
     settling_before,
     settling_xid,
+    revision,
     language
 from turnkeep.search_state
 where false;

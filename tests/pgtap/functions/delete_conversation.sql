@@ -64,7 +64,7 @@ select throws_ok(
         'trip', '[{"role": "user", "content": "a"}]', request_id => 'request 1'
     )
     $$,
-    'PT409', 'the turn was deleted with its conversation',
+    'PT409', 'the turn was deleted',
     'a retry that comes late does not bring it back'
 );
 

@@ -73,11 +73,15 @@ select set_eq(
         ('public.upsert_conversation', 'authenticated service_role'),
         ('public.list_conversations', 'authenticated service_role'),
         ('public.delete_conversation', 'authenticated service_role'),
+        ('public.truncate_thread', 'authenticated service_role'),
+        ('public.search_messages', 'authenticated service_role'),
         ('public.health', 'anon authenticated service_role'),
         ('public.cleanup_orphaned_files', 'service_role'),
         ('public.claim_storage_deletions', 'service_role'),
         ('public.finish_storage_deletions', 'service_role'),
         ('public.forget_owner', 'service_role'),
+        ('public.index_messages', 'service_role'),
+        ('public.set_search_language', 'service_role'),
         -- What the functions above run, by their callers or by their owner.
         ('turnkeep.is_service', 'authenticated service_role turnkeep_api'),
         ('turnkeep.current_owner', 'authenticated service_role turnkeep_api'),
@@ -99,7 +103,12 @@ select set_eq(
         (
             'turnkeep.delete_conversation', 'authenticated service_role turnkeep_api'
         ),
+        ('turnkeep.truncate_thread', 'authenticated service_role turnkeep_api'),
+        ('turnkeep.find_messages', 'authenticated service_role turnkeep_api'),
         ('turnkeep.forget_owner', 'service_role turnkeep_api'),
+        ('turnkeep.index_messages', 'service_role'),
+        ('turnkeep.id_at', 'service_role'),
+        ('turnkeep.check_request', 'turnkeep_api'),
         ('turnkeep.sees_storage', 'authenticated service_role'),
         ('turnkeep.act_for', 'turnkeep_api'),
         ('turnkeep.check_conversation', 'turnkeep_api'),
@@ -144,7 +153,9 @@ select set_eq(
         'public.cleanup_orphaned_files',
         'public.claim_storage_deletions',
         'public.finish_storage_deletions',
-        'public.forget_owner'
+        'public.forget_owner',
+        'public.index_messages',
+        'public.set_search_language'
     ],
     'what works on the rows of all owners is for the service alone'
 );

@@ -147,7 +147,7 @@ select is_empty(
     where o.prosecdef
       and o.prosrc !~ (
           '^\s*declare\s+v_owner_id constant uuid := '
-          'turnkeep\.(act_for|lock_conversation)\('
+          'turnkeep\.(act_for|lock_conversation|resolve_owner)\('
       )
     $$,
     'a function that runs as its owner first of all settles for whom'
@@ -172,7 +172,10 @@ select set_eq(
     -- The service cleans up for all owners.
     ('cleanup_orphaned_files', 'files', 'f'),
     -- A stored object is one, whoever names its path.
-    ('claim_storage_deletions', 'files', 'f')
+    ('claim_storage_deletions', 'files', 'f'),
+    -- The service indexes the words of all owners.
+    ('index_messages', 'messages', 'm'),
+    ('index_messages', 'conversations', 'c')
     $$,
     'each use of a table names the owner of the rows, but for these'
 );

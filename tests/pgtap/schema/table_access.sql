@@ -81,7 +81,13 @@ select set_eq(
         ('turnkeep_api', 'files', 'select insert update delete'),
         ('turnkeep_api', 'conversation_files', 'select insert delete'),
         ('turnkeep_api', 'turnkeep.storage_deletions', 'select insert update delete'),
-        ('turnkeep_api', 'turnkeep.deleted_requests', 'select insert update delete')
+        ('turnkeep_api', 'turnkeep.deleted_requests', 'select insert update delete'),
+        ('service_role', 'turnkeep.message_search', 'select insert update'),
+        ('turnkeep_api', 'turnkeep.message_search', 'select delete'),
+        ('service_role', 'turnkeep.search_owners', 'select insert update'),
+        ('turnkeep_api', 'turnkeep.search_owners', 'select delete'),
+        ('service_role', 'turnkeep.search_state', 'select update'),
+        ('turnkeep_api', 'turnkeep.search_state', 'select')
     ) as r (role, relation, actions)
     cross join string_to_table(r.actions, ' ') as u (action)
     $$,

@@ -53,7 +53,8 @@ select set_eq(
     array[
         'public.conversations', 'public.messages', 'public.files',
         'public.conversation_files', 'turnkeep.storage_deletions',
-        'turnkeep.deleted_requests'
+        'turnkeep.deleted_requests', 'turnkeep.message_search',
+        'turnkeep.search_owners', 'turnkeep.search_state'
     ],
     'these are the tables: a new one adds itself here and to table_access.sql'
 );

@@ -26,6 +26,7 @@ select set_eq(
     ('next_seq', 'bigint', true, '1'),
     ('owner_id', 'uuid', true, null),
     ('title', 'text', false, null),
+    ('truncated_at', 'timestamp with time zone', false, null),
     ('updated_at', 'timestamp with time zone', true, 'now()'),
     ('version', 'bigint', true, '1')
     $$,
