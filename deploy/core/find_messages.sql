@@ -85,11 +85,11 @@ begin
 
     -- The newest matches are the window that is ranked. A common word has them among the
     -- newest messages, and to fetch all that match would take the longer the more there
-    -- are: so try the newest 2,000 messages, then 64,000, then all.
-    foreach v_chunk_count in array array[2, 64, 2147483647] loop
+    -- are: so try the newest 2,000 messages, then 8,000 and so on, at last all.
+    foreach v_chunk_count in array array[2, 8, 32, 128, 2147483647] loop
         v_oldest_chunk := greatest(v_below / 1024 - v_chunk_count + 1, v_from / 1024);
 
-        if v_chunk_count > 64 then
+        if v_chunk_count > 128 then
             v_scope := format('''@%s''', v_owner_id)::tsquery;
         else
             select string_agg(format('''@%s/%s''', v_owner_id, n.chunk), '|')::tsquery
