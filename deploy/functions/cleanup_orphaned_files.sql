@@ -17,6 +17,9 @@ set search_path = ''
 -- Every statement has its index. Without this, tables that were small when a session
 -- made its plans are scanned whole until somebody analyses them.
 set enable_seqscan = off
+-- A bitmap would collect all orphans to find the oldest, and would not tell the index
+-- that what it points to is gone: the next calls would look there, too.
+set enable_bitmapscan = off
 as $function$
 declare
     v_max_files constant integer := coalesce(cleanup_orphaned_files.max_files, 1000);

@@ -25,10 +25,14 @@ from turnkeep.replies import (
     FinishedDeletions,
     ForgottenOwner,
     Health,
+    IndexedMessages,
     LinkedFiles,
+    MatchPage,
     RegisteredFiles,
     Role,
+    SearchLanguage,
     Thread,
+    TruncatedThread,
     UnlinkedFiles,
     UpsertedConversation,
 )
@@ -177,6 +181,22 @@ DELETE_CONVERSATION: Function[DeletedConversation] = Function(
     "delete_conversation",
     {"continuation_id": "text", "owner_id": "uuid"},
     DeletedConversation,
+)
+TRUNCATE_THREAD: Function[TruncatedThread] = Function(
+    "truncate_thread",
+    {"continuation_id": "text", "after_seq": "bigint", "owner_id": "uuid"},
+    TruncatedThread,
+)
+SEARCH_MESSAGES: Function[MatchPage] = Function(
+    "search_messages",
+    {"query": "text", "page_size": "integer", "cursor": "text", "owner_id": "uuid"},
+    MatchPage,
+)
+INDEX_MESSAGES: Function[IndexedMessages] = Function(
+    "index_messages", {"max_messages": "integer"}, IndexedMessages
+)
+SET_SEARCH_LANGUAGE: Function[SearchLanguage] = Function(
+    "set_search_language", {"language": "text"}, SearchLanguage
 )
 CLAIM_STORAGE_DELETIONS: Function[ClaimedDeletions] = Function(
     "claim_storage_deletions",
@@ -355,6 +375,65 @@ def delete_conversation(
         DELETE_CONVERSATION,
         {"continuation_id": continuation_id, "owner_id": owner_id},
     )
+
+
+def truncate_thread(
+    continuation_id: str, after_seq: int, *, owner_id: UUID | None = None
+) -> Call[TruncatedThread]:
+    """Delete the messages after the one with seq `after_seq`; all of them with 0.
+
+    Fails with `NotFound` for an unknown conversation, `Unprocessable`.
+    """
+    return Call(
+        TRUNCATE_THREAD,
+        {
+            "continuation_id": continuation_id,
+            "after_seq": after_seq,
+            "owner_id": owner_id,
+        },
+    )
+
+
+def search_messages(
+    query: str,
+    *,
+    page_size: int | None = None,
+    cursor: str | None = None,
+    owner_id: UUID | None = None,
+) -> Call[MatchPage]:
+    """Find messages by their words; "in quotes" they follow one another, -word is out.
+
+    Finds what `index_messages` has been called for. `page_size` is 1 to 200 and 20 by
+    default; `cursor` is that of the page before.
+
+    Fails with `Unprocessable`, `InvalidArgument`, `Forbidden`.
+    """
+    return Call(
+        SEARCH_MESSAGES,
+        {
+            "query": query,
+            "page_size": page_size,
+            "cursor": cursor,
+            "owner_id": owner_id,
+        },
+    )
+
+
+def index_messages(*, max_messages: int | None = None) -> Call[IndexedMessages]:
+    """Let search_messages find up to 1,000 more messages. For the service alone.
+
+    Call it every minute or so, and again while the reply has `more`.
+    """
+    return Call(INDEX_MESSAGES, {"max_messages": max_messages})
+
+
+def set_search_language(language: str) -> Call[SearchLanguage]:
+    """Choose how words are reduced: `simple`, `english`, `german` ...
+
+    For the service alone; after a change index_messages goes through all messages
+    again. Fails with `Unprocessable` for a language that the server does not know.
+    """
+    return Call(SET_SEARCH_LANGUAGE, {"language": language})
 
 
 def claim_storage_deletions(

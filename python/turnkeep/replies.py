@@ -199,6 +199,63 @@ class DeletedConversation:
 
 
 @dataclass(frozen=True, slots=True)
+class TruncatedThread:
+    """`{"conversation_id", "continuation_id", "messages", "unlinked_files",
+    "next_seq"}`.
+    """  # noqa: D205
+
+    conversation_id: UUID
+    continuation_id: str
+    messages: int
+    """How many were deleted."""
+    unlinked_files: int
+    next_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """`{"conversation_id", "continuation_id", "seq", "role", "snippet", "rank",
+    "created_at"}`.
+    """  # noqa: D205
+
+    conversation_id: UUID
+    continuation_id: str
+    seq: int
+    role: Role
+    snippet: str
+    """Up to two passages of the message, the words that were found in **asterisks**."""
+    rank: float
+    """Greater is better."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MatchPage:
+    """`{"matches": [...], "cursor"}`, the best of the newest 200 matches first."""
+
+    matches: tuple[Match, ...]
+    cursor: str | None
+    """The argument for the next page, None on the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedMessages:
+    """`{"indexed", "more"}`."""
+
+    indexed: int
+    more: bool
+    """Messages are left: call again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchLanguage:
+    """`{"language"}`."""
+
+    language: str
+    """A text search configuration of PostgreSQL, with its schema."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimedDeletion:
     """`{"id", "bucket_id", "storage_path", "version", "attempts"}`."""
 
