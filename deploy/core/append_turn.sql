@@ -79,12 +79,6 @@ begin
 
         exit when found;
 
-        if append_turn.request_id is not null then
-            perform turnkeep.check_request(
-                v_owner_id, append_turn.continuation_id, append_turn.request_id
-            );
-        end if;
-
         insert into public.conversations as c (
             owner_id, continuation_id, title, metadata, next_seq,
             created_at, updated_at
@@ -107,29 +101,42 @@ begin
         exit when v_is_new;
     end loop;
 
-    if not v_is_new then
+    if v_is_new then
+        -- A conversation of this name may have been deleted, with requests that come
+        -- again late. In a new statement: the insert may have waited for the deletion.
+        update public.conversations as c
+        set truncated_at = now()
+        where c.owner_id = v_owner_id
+          and c.id = v_conversation_id
+          and exists (
+              select from turnkeep.deleted_requests as d
+              where d.owner_id = v_owner_id
+                and d.continuation_id = append_turn.continuation_id
+          )
+        returning c.truncated_at into v_truncated_at;
+    elsif append_turn.request_id is not null then
         -- Under the lock: of two that bring the same request, one waited until now and
         -- sees what the other has stored.
-        if append_turn.request_id is not null then
-            v_reply := turnkeep.replayed_turn(
-                v_owner_id, v_conversation_id, append_turn.request_id,
-                append_turn.messages, v_files
+        v_reply := turnkeep.replayed_turn(
+            v_owner_id, v_conversation_id, append_turn.request_id,
+            append_turn.messages, v_files
+        );
+
+        if v_reply is not null then
+            return v_reply || jsonb_build_object(
+                'conversation_id', v_conversation_id,
+                'continuation_id', append_turn.continuation_id
             );
-
-            if v_reply is not null then
-                return v_reply || jsonb_build_object(
-                    'conversation_id', v_conversation_id,
-                    'continuation_id', append_turn.continuation_id
-                );
-            end if;
-
-            if v_truncated_at is not null then
-                perform turnkeep.check_request(
-                    v_owner_id, append_turn.continuation_id, append_turn.request_id
-                );
-            end if;
         end if;
+    end if;
 
+    if v_truncated_at is not null and append_turn.request_id is not null then
+        perform turnkeep.check_request(
+            v_owner_id, append_turn.continuation_id, append_turn.request_id
+        );
+    end if;
+
+    if not v_is_new then
         update public.conversations as c
         set next_seq = c.next_seq + v_turn_size,
             version = c.version + 1,

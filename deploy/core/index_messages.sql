@@ -22,7 +22,6 @@ declare
     v_found_ids uuid[];
     v_locked_ids uuid[];
     v_left_id uuid;
-    v_xid constant xid8 := pg_snapshot_xmax(pg_current_snapshot());
     v_indexed_count integer;
 begin
     -- One call at a time, and no call waits.
@@ -39,14 +38,15 @@ begin
         v_state.settled_before := v_state.settling_before;
     end if;
 
-    -- Also when it is in the future: it comes from another server's dump then.
+    -- Also when it is in the future: it comes from another server's dump then. Who gets
+    -- a transaction id after ours makes its ids later than our transaction began: the
+    -- clock is not read again. And the id is our own: the end of a snapshot may be below
+    -- transactions that are writing.
     if v_state.settled_before = v_state.settling_before
-        or v_state.settling_xid > v_xid
+        or v_state.settling_xid > pg_current_xact_id()
     then
-        v_state.settling_before := turnkeep.id_at(
-            clock_timestamp() - index_messages.slack
-        );
-        v_state.settling_xid := v_xid;
+        v_state.settling_before := turnkeep.id_at(now() - index_messages.slack);
+        v_state.settling_xid := pg_current_xact_id();
     end if;
 
     v_found_ids := array(

@@ -2,6 +2,7 @@
 -- requires: core/act_for
 -- requires: core/check_conversation
 -- requires: tables/conversations
+-- requires: tables/deleted_requests
 
 begin;
 
@@ -42,8 +43,19 @@ begin
 
         v_is_new := found;
 
-        -- Only what changes is written: asking for a conversation writes nothing.
-        if not v_is_new then
+        if v_is_new then
+            -- As in append_turn: a request of a deleted one may come again late.
+            update public.conversations as c
+            set truncated_at = now()
+            where c.owner_id = v_owner_id
+              and c.continuation_id = upsert_conversation.continuation_id
+              and exists (
+                  select from turnkeep.deleted_requests as d
+                  where d.owner_id = v_owner_id
+                    and d.continuation_id = upsert_conversation.continuation_id
+              );
+        else
+            -- Only what changes is written: asking for a conversation writes nothing.
             update public.conversations as c
             set title = coalesce(upsert_conversation.title, c.title),
                 metadata = c.metadata || coalesce(v_metadata, '{}'),

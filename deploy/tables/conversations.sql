@@ -52,7 +52,8 @@ comment on column public.conversations.version is
 comment on column public.conversations.updated_at is
 'Time of the last change; never earlier than created_at of the newest message.';
 comment on column public.conversations.truncated_at is
-'When truncate_thread deleted messages of it for the last time; null for never.';
+$comment$When a request of it, or of a deleted conversation of its name, was deleted:
+append_turn has to look for such requests then. Null for never.$comment$;
 comment on column public.conversations.continuation_id is
 'The name that the client gave, 1 to 500 characters, unique for its owner.';
 comment on column public.conversations.title is 'For people; optional.';

@@ -1,6 +1,6 @@
 begin;
 
-select plan(13);
+select plan(16);
 
 select append_turn(
     'trip', '[
@@ -77,6 +77,37 @@ select is(
         "replayed": false, "files": [], "unknown_files": [], "next_seq": 2
     }',
     'a new request begins a new one of the same name'
+);
+
+select throws_ok(
+    $$
+    select append_turn(
+        'trip', '[{"role": "user", "content": "a"}]', request_id => 'request 1'
+    )
+    $$,
+    'PT409', 'the turn was deleted',
+    'to which a late retry adds nothing'
+);
+
+select delete_conversation('trip');
+select upsert_conversation('trip');
+
+select throws_ok(
+    $$
+    select append_turn(
+        'trip', '[{"role": "user", "content": "a"}]', request_id => 'request 1'
+    )
+    $$,
+    'PT409', 'the turn was deleted',
+    'nor to one that upsert_conversation has begun'
+);
+
+select is(
+    append_turn(
+        'trip', '[{"role": "user", "content": "new"}]', request_id => 'request 3'
+    ) -> 'replayed',
+    'false',
+    'but new requests do'
 );
 
 select throws_ok(

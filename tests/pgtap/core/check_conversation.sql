@@ -1,0 +1,60 @@
+begin;
+
+select plan(11);
+
+select
+    throws_ok(
+        format('select turnkeep.check_conversation(%L, null)', v.continuation_id),
+        'PT422', 'continuation_id is empty or too long',
+        'a continuation_id of ' || v.what || ' is refused'
+    )
+from (
+    values
+    ('', 'no characters'), (null, 'nothing'), (repeat('ä', 501), '501 characters')
+) as v (continuation_id, what);
+
+select
+    lives_ok(
+        format('select turnkeep.check_conversation(%L, null)', v.continuation_id),
+        'one of ' || v.what || ' is not'
+    )
+from (
+    values ('a', '1 character'), (repeat('ä', 500), '500 characters')
+) as v (continuation_id, what);
+
+select
+    throws_ok(
+        format('select turnkeep.check_conversation(%L, %L)', 'a', v.metadata),
+        'PT400', 'metadata is not an object',
+        v.metadata || ' is no metadata'
+    )
+from (values ('[]'), ('"a"'), ('1')) as v (metadata);
+
+select lives_ok(
+    $$ select turnkeep.check_conversation('a', 'null') $$,
+    'null is: it says that there is none'
+);
+
+-- The text of {"a": "..."} has 9 bytes around the value.
+select lives_ok(
+    $$
+    select turnkeep.check_conversation(
+        'a', jsonb_build_object('a', repeat('x', 262144 - 9))
+    )
+    $$,
+    'metadata may have 256 KiB'
+);
+
+select throws_ok(
+    $$
+    select turnkeep.check_conversation(
+        'a', jsonb_build_object('a', repeat('x', 262144 - 8))
+    )
+    $$,
+    'PT413', 'metadata is larger than 256 KiB',
+    'and not a byte more'
+);
+
+select * from finish();
+
+rollback;
