@@ -16,7 +16,8 @@ import logging
 import os
 from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import msgspec
 import psycopg
@@ -54,6 +55,16 @@ CONNECT_TIMEOUT_SECONDS = 10
 RETRY_BUDGET_SECONDS = 30.0
 
 
+class Observer(Protocol):
+    """Is told of every call by the thread that makes it: be quick, and do not raise."""
+
+    def retried(self, function: str) -> None:
+        """Take note that a call is sent again."""
+
+    def ended(self, function: str, seconds: float, result: object) -> None:
+        """Take note of a call, retries included: its reply, or its `CallError`."""
+
+
 class Client:
     """Calls a database through a pool of connections; safe to share between threads.
 
@@ -68,10 +79,15 @@ class Client:
         max_size: int = 10,
         connection_class: type[psycopg.Connection[Any]] = psycopg.Connection,
         retry_budget: float = RETRY_BUDGET_SECONDS,
+        observer: Observer | None = None,
     ) -> None:
-        """Describe the pool: `max_size` connections, `retry_budget` seconds a call."""
+        """Describe the pool: `max_size` connections, `retry_budget` seconds a call.
+
+        `observer` is told of every call: `turnkeep.metrics.CallMetrics` counts them.
+        """
         self._conninfo = conninfo
         self._retry_budget = retry_budget
+        self._observer = observer
         self._lock = Lock()
         self._is_open = False
         self._retries = 0
@@ -117,12 +133,31 @@ class Client:
         """How many calls this client has sent again so far."""
         return self._retries
 
+    @property
+    def pool(self) -> dict[str, int]:
+        """What the pool counts: `pool_size`, `requests_waiting` and so on."""
+        return self._pool.get_stats()
+
     def __call__(self, call: Call[Reply]) -> Reply:
         """Send a call and give its reply.
 
         :raises turnkeep.errors.CallError: a subclass by SQLSTATE; `Unavailable` when
             the budget for retries is spent. The cause is chained.
         """
+        if self._observer is None:
+            return self._answer(call)
+        began = perf_counter()
+        result: object = None
+        try:
+            result = reply = self._answer(call)
+        except CallError as error:
+            result = error
+            raise
+        finally:
+            self._observer.ended(call.function.name, perf_counter() - began, result)
+        return reply
+
+    def _answer(self, call: Call[Reply]) -> Reply:
         call = call.repeatable()
         try:
             document = self._send_again_while_safe(call)
@@ -172,6 +207,8 @@ class Client:
     ) -> None:
         with self._lock:
             self._retries += 1
+        if self._observer is not None:
+            self._observer.retried(call.function.name)
         logger.warning(
             "%s: attempt %d failed, sending it again: %s",
             call.function.name,
