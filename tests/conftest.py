@@ -13,4 +13,5 @@ pytest_plugins = [
     "support.servers",
     "support.databases",
     "support.pgtap",
+    "support.gateway",
 ]
