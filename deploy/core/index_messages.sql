@@ -83,7 +83,10 @@ begin
     with found as (
         select
             m.conversation_id, m.owner_id, m.seq, m.content,
-            row_number() over (partition by m.owner_id order by m.id) as ordinal
+            -- Not by the id alone: messages of a turn have the same millisecond.
+            row_number() over (
+                partition by m.owner_id order by m.created_at, m.id
+            ) as ordinal
         from public.messages as m
         where m.id = any (v_found_ids)
           and m.conversation_id = any (v_locked_ids)

@@ -52,6 +52,10 @@ begin atomic
     delete from public.conversations;
     delete from public.files;
     delete from turnkeep.storage_deletions;
+    delete from turnkeep.deleted_requests;
+    delete from turnkeep.search_owners;
+    delete from turnkeep.search_state;
+    insert into turnkeep.search_state default values;
 end;
 
 -- Arguments.
@@ -234,7 +238,21 @@ left join (
 group by c.id, c.owner_id
 order by 1;
 
-grant select on spec.life, spec.threads to public;
+create view spec.found as
+select
+    c.continuation_id as thread,
+    s.seq,
+    case when m.id is null then 'NO MESSAGE' else m.content end as message,
+    s.place,
+    s.revision
+from turnkeep.message_search as s
+join public.conversations as c on c.id = s.conversation_id
+left join public.messages as m
+    on m.conversation_id = s.conversation_id
+    and m.seq = s.seq
+order by 1, 2;
+
+grant select on spec.life, spec.threads, spec.found to public;
 
 -- Gates. spec.shut('turn', 'after insert on files') makes the session called turn wait
 -- there; each statement on a table of the project has a gate before and one behind it.

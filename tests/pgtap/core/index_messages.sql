@@ -118,12 +118,20 @@ select is(
     'of which there are 1024'
 );
 
--- How far it is. A call settles what the one before has seen: here nobody else writes.
-select
-    turnkeep.index_messages(10, '0') as once,
-    turnkeep.index_messages(10, '0') as twice,
-    turnkeep.index_messages(10, '0') as thrice
-\gset
+-- How far it is. A call settles what the one before has seen, when all have ended that
+-- wrote then.
+-- Transactions of the server's other databases count, too: settle() ends them all.
+create procedure pg_temp.settle()
+language sql
+as $procedure$
+update turnkeep.search_state set settling_xid = '0'
+$procedure$;
+
+select turnkeep.index_messages(10, '0') as reply \gset
+call pg_temp.settle();
+select turnkeep.index_messages(10, '0') as reply \gset
+call pg_temp.settle();
+select turnkeep.index_messages(10, '0') as reply \gset
 
 select results_eq(
     $$
@@ -191,7 +199,7 @@ select results_eq(
 -- A batch that ends before what is settled.
 update turnkeep.search_state
 set
-    indexed_before = default, settling_xid = pg_current_xact_id(),
+    indexed_before = default, settling_xid = '0',
     settling_before = turnkeep.id_at(now()), settled_before = turnkeep.id_at(now());
 delete from turnkeep.message_search;
 
