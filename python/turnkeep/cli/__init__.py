@@ -19,12 +19,17 @@ COMMANDS = {
     "down": "server",
     "demo": "demo",
     "import": "importing",
-    "deploy": "migrations",
-    "revert": "migrations",
-    "verify": "migrations",
-    "status": "migrations",
-    "log": "migrations",
-    "plan": "migrations",
+    "deploy": "running",
+    "revert": "running",
+    "verify": "running",
+    "status": "listing",
+    "log": "listing",
+    "plan": "listing",
+    "show": "listing",
+    "check": "running",
+    "rebase": "running",
+    "checkout": "running",
+    "upgrade": "running",
 }
 """Command name to the module of this package that defines it."""
 

@@ -13,8 +13,8 @@ import re
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
 SYSTEM_FILE = "/etc/sqitch/sqitch.conf"
 PROJECT_FILE = "sqitch.conf"
+ENGINE = "pg"
 _ENGINES = ("pg", "postgres", "postgresql", "pgsql")
+Mode = Literal["all", "tag", "change"]
+"""What a failure reverts: all of the run, what came after its last tag, nothing."""
+_VARIABLES = {
+    "deploy": ("core", "deploy"),
+    "revert": ("core", "deploy", "revert"),
+    "verify": ("core", "deploy", "verify"),
+    "check": ("core", "deploy", "check"),
+}
+"""Whose sections give a verb its psql variables, a later one winning."""
 _HEADER = re.compile(r'\[\s*([^\s"\]]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]')
 _KEY = re.compile(r"([^\s=#;\[][^=\n]*?)[ \t]*(?:=[ \t]*|(?=[#;\n]|\Z))")
 _VALUE_PART = re.compile(
@@ -66,6 +76,11 @@ class Config:
                 f'"{value}" is neither true nor false', where=f"sqitch.conf: {key}"
             )
         return value.lower() in _TRUE
+
+    def first_flag(self, *keys: str) -> bool | None:
+        """Give the first of several switches that is set. Raises ConfigError."""
+        found = (self.flag(key) for key in keys)
+        return next((each for each in found if each is not None), None)
 
     def section(self, name: str) -> dict[str, str]:
         """Give the keys of a section without its name."""
@@ -107,6 +122,10 @@ class Target:
     extension: str
     variables: dict[str, str]
     """Of the engine's and the target's ``variables`` sections."""
+    uri: str = ""
+    client: str = "psql"
+    top_dir: Path = Path()
+    reworked_dir: Path = Path()
 
 
 def load(directory: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -179,10 +198,12 @@ def target(
     name: str | None = None,
     *,
     environ: Mapping[str, str] = os.environ,
+    parts: Mapping[str, str] | None = None,
 ) -> Target:
-    """Resolve a target: a name of the configuration, a ``db:pg:`` URI, a URL.
+    """Resolve a target: a name of the configuration, a ``db:pg:`` URI, a URL, ``pg``.
 
     None stands for the default: ``SQITCH_TARGET``, ``core.target``, the engine's.
+    ``parts`` (host, port, user, dbname) override those of the URI.
     Raises ConfigError when there is no such target, or it is not PostgreSQL.
     """
     engine = (config.get("core.engine") or "pg").strip()
@@ -193,6 +214,8 @@ def target(
         or config.get(f"engine.{engine}.target")
         or f"db:{engine}:"
     )
+    if name == ENGINE:
+        name = config.get(f"engine.{ENGINE}.target") or f"db:{ENGINE}:"
     uri = name
     if not is_connection(name):
         found = config.get(f"target.{name}.uri")
@@ -205,6 +228,9 @@ def target(
                 "sqitch.conf",
             )
         uri = found
+    is_named = name != uri
+    if parts:
+        uri = with_parts(uri, parts)
 
     def setting(key: str) -> str | None:
         return (
@@ -221,7 +247,7 @@ def target(
     top = path("top_dir", directory)
     reworked = path("reworked_dir", top)
     return Target(
-        name=name if name != uri else display(uri, environ),
+        name=name if is_named else display(uri, environ),
         conninfo=conninfo,
         registry=setting("registry") or "sqitch",
         directory=directory,
@@ -237,7 +263,70 @@ def target(
             **config.section("engine.pg.variables"),
             **config.section(f"target.{name}.variables"),
         },
+        uri=uri,
+        client=setting("client") or "psql",
+        top_dir=top,
+        reworked_dir=reworked,
     )
+
+
+def variables(
+    config: Config, target: Target, verb: str, settings: Iterable[str] = ()
+) -> dict[str, str]:
+    """Give psql's variables for a verb: a later section wins, ``--set`` over all.
+
+    Raises ConfigError for a setting that is not ``NAME=VALUE``.
+    """
+    found: dict[str, str] = {}
+    for section in _VARIABLES[verb]:
+        found |= config.section(f"{section}.variables")
+    found |= target.variables
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise ConfigError(f'"{setting}" is not NAME=VALUE', where="--set")
+        found[name] = value
+    return found
+
+
+def mode(config: Config, *keys: str) -> Mode:
+    """Give the deployment mode of the first key that is set. Raises ConfigError."""
+    for key in keys:
+        match config.get(key):
+            case "all" | "tag" | "change" as found:
+                return found
+            case None:
+                continue
+            case other:
+                raise ConfigError(
+                    f'Unknown deployment mode: "{other}"', where=f"sqitch.conf: {key}"
+                )
+    return "all"
+
+
+def with_parts(uri: str, parts: Mapping[str, str]) -> str:
+    """Put host, port, user or database in the place of a URI's own."""
+    own = _behind_db(uri)
+    if own is None:
+        given = {key: str(value) for key, value in conninfo_to_dict(uri).items()}
+        merged = {**given, **parts}
+        return " ".join(f"{key}={_quoted(value)}" for key, value in merged.items())
+    engine, _, rest = own.partition(":")
+    before, question, query = rest.partition("?")
+    place, name = "", before
+    if before.startswith("//"):
+        place, _, name = before[2:].partition("/")
+    login, at, address = place.rpartition("@")
+    host, port = _host_and_port(address)
+    user, colon, password = login.partition(":")
+    user = quote(parts.get("user", user), safe="%")
+    host, port = parts.get("host", host), parts.get("port", port)
+    host = f"[{host}]" if ":" in host else quote(host, safe="%")
+    name = quote(parts.get("dbname", name), safe="%")
+    place = f"{user}{colon}{password}" + ("@" if at or user else "") + host
+    place += f":{port}" if port else ""
+    path = f"//{place}/{name}" if place or before.startswith("//") else name
+    return f"db:{engine}:{path}{question}{query}"
 
 
 def is_connection(text: str) -> bool:
@@ -296,9 +385,14 @@ def display(uri: str, environ: Mapping[str, str] = os.environ) -> str:
     if own is None:
         return describe(uri, environ)
     shown = re.sub(r"(//[^/@:]*:)[^/@]*@", r"\1@", own)
-    return f"db:{shown}" + (
-        "" if shown.partition(":")[2] else _default_database(environ)
-    )
+    missing = re.fullmatch(r"[a-z]+:(?://(?:([^/@:]*)(?::[^/@]*)?@)?[^/@]*/?)?", own)
+    if not missing:
+        return f"db:{shown}"
+    # Without a name it is libpq's choice: a variable's, or the name of the user.
+    name = environ.get("PGDATABASE") or missing[1] or _default_database(environ)
+    if "//" in shown and not shown.endswith("/"):
+        name = f"/{name}"
+    return f"db:{shown}{name}"
 
 
 def describe(conninfo: str, environ: Mapping[str, str] = os.environ) -> str:

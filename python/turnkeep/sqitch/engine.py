@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from turnkeep.sqitch import checks
+from turnkeep.sqitch import checks, upgrading
 from turnkeep.sqitch import script as scripts
 from turnkeep.sqitch.errors import (
     DeployError,
@@ -34,13 +34,11 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
+    from turnkeep.sqitch.config import Mode
     from turnkeep.sqitch.plan import Change, Depend
     from turnkeep.sqitch.project import Project
     from turnkeep.sqitch.report import Report
     from turnkeep.sqitch.script import Script
-
-Mode = Literal["all", "tag", "change"]
-"""What a failure reverts: all of the run, what came after its last tag, nothing."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
 """Seconds between two attempts to take the run lock."""
@@ -124,7 +122,7 @@ class Engine:
         """
         self.registry.check_version()
         self._lock()
-        kept = None if to is None else self._kept(to)
+        kept = None if to is None else self.kept(to)
         every = self.registry.deployed()
         changes = every if kept is None else self.registry.deployed_since(kept.id)
         if not changes:
@@ -251,8 +249,22 @@ class Engine:
         """Find the change that was deployed last in the plan; -1: nothing deployed."""
         if not self.registry.is_initialized():
             return -1
-        self.registry.check_version()
+        version = self.registry.check_version(may_be_older=True)
+        upgrading.upgrade_from(self, version)
         latest = self.registry.latest()
+        position = self.position_of(latest)
+        if latest is None:
+            return -1
+        if latest.script_hash == latest.id:
+            upgrading.write_hashes(self)
+        self.registry.log_tags(self.project.plan.changes[position], self.project.person)
+        return position
+
+    def position_of(self, latest: Deployed | None) -> int:
+        """Find a deployed change in the plan; -1: nothing is deployed.
+
+        Raises DeployError when the plan does not have it.
+        """
         if latest is None:
             return -1
         plan = self.project.plan
@@ -263,7 +275,6 @@ class Engine:
                 hint="the database has a change that this plan has not: a line of the "
                 "plan was edited, or this is another project's database",
             )
-        self.registry.log_tags(plan.changes[position], self.project.person)
         return position
 
     def _register(self) -> None:
@@ -273,7 +284,8 @@ class Engine:
                 self.registry.create(self.project.person)
         self.registry.register_project(self.project.person)
 
-    def _kept(self, to: str) -> Deployed:
+    def kept(self, to: str) -> Deployed:
+        """Find the deployed change to revert to. Raises SqitchError."""
         change_id = self.registry.id_for_key(to)
         if change_id is not None:
             return self.registry.get(change_id)

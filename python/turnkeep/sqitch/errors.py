@@ -65,6 +65,10 @@ class RevertError(SqitchError):
     """The changes cannot be reverted."""
 
 
+class CheckoutError(SqitchError):
+    """The other branch has no plan to go on with, or Git failed."""
+
+
 class NotConfirmedError(SqitchError):
     """Nobody could be asked whether to revert, so nothing was reverted."""
 

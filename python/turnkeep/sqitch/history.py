@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from turnkeep.sqitch.dates import format_date
 from turnkeep.sqitch.errors import ConfigError
 from turnkeep.sqitch.registry import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TextIO
 
+    from turnkeep.sqitch.config import Config
     from turnkeep.sqitch.plan import Change
 
 _NOTE = "%{    }B\n"
@@ -68,6 +70,54 @@ _CODE = re.compile(r"%(?:\{([^}]*)\})?(.)", re.DOTALL)
 _BREAK = re.compile(r"[\n\v\f\r\x85\u2028\u2029]")
 
 
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a listing is formatted; ``abbrev`` 0 shows identifiers in full."""
+
+    template: str
+    date_format: str
+    abbrev: int
+    color: bool
+
+    @classmethod
+    def of(  # noqa: PLR0913 - the options that two verbs share
+        cls,
+        verb: str,
+        config: Config,
+        stdout: TextIO,
+        *,
+        form: str | None,
+        date_format: str | None,
+        color: str | None,
+        abbrev: int | None,
+        oneline: bool,
+    ) -> Style:
+        """Choose by the options of ``log`` or ``plan``, then by the configuration."""
+        formats = LOG_FORMATS if verb == "log" else PLAN_FORMATS
+        name = form or ("oneline" if oneline else config.get(f"{verb}.format"))
+        chosen = color or config.get(f"{verb}.color") or "auto"
+        return cls(
+            template(name or "medium", formats, verb),
+            date_format or config.get(f"{verb}.date_format") or "iso",
+            abbrev if abbrev is not None else 6 * oneline,
+            chosen == "always" or (chosen == "auto" and stdout.isatty()),
+        )
+
+    def text(self, events: Sequence[Event], title: Sequence[str]) -> str:
+        """Format a listing below its title."""
+        lines = [
+            format_event(
+                self.template,
+                event,
+                date_format=self.date_format,
+                abbrev=self.abbrev,
+                color=self.color,
+            )
+            for event in events
+        ]
+        return "\n".join([*title, *lines])
+
+
 def from_plan(change: Change, project: str) -> Event:
     """Describe a planned change as an event, so that it can be formatted."""
     return Event(
@@ -118,27 +168,6 @@ def format_event(
 
     codes = _codes(event, date_format, abbrev, color=color)
     return _CODE.sub(fill, text)
-
-
-def format_date(at: str, form: str) -> str:
-    """Give a time (``YYYY-MM-DDTHH:MM:SSZ``) in one of Sqitch's date formats."""
-    if form == "raw":
-        return at
-    leap = at.endswith(":60Z")
-    moment = datetime.strptime(
-        at[:-3] + "59Z" if leap else at, "%Y-%m-%dT%H:%M:%SZ"
-    ).replace(tzinfo=UTC) + timedelta(seconds=leap)
-    local = moment.astimezone()
-    if form in ("iso", "iso8601"):
-        return local.strftime("%Y-%m-%d %H:%M:%S %z")
-    if form in ("rfc", "rfc2822"):
-        return re.sub(r"\+0000$", "-0000", format_datetime(local))
-    if form.startswith("strftime:"):
-        return local.strftime(form.removeprefix("strftime:"))
-    raise ConfigError(
-        f'Unknown date format "{form}"',
-        hint="known are iso, rfc, raw and strftime:...",
-    )
 
 
 def _codes(

@@ -170,6 +170,15 @@ class Plan:
             return None
         return self.changes[index]
 
+    def tag(self, key: str) -> Tag | None:
+        """Find a tag by name, with its @ or without, or by identifier."""
+        name = key.removeprefix("@")
+        for change in self.changes:
+            for tag in change.tags:
+                if key == tag.id or name == tag.name:
+                    return tag
+        return None
+
     def next_instance(self, name: str, change_id: str) -> int | None:
         """Find the change that reworks the instance with this identifier."""
         (index,) = self._lookup[change_id]

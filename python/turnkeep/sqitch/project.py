@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from turnkeep.sqitch import config as configuration
 from turnkeep.sqitch import plan as planning
-from turnkeep.sqitch.errors import PlanError
+from turnkeep.sqitch.errors import PlanError, ScriptError, UnknownChangeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +43,36 @@ class Project:
         )
         return directories[kind][is_reworked] / segments
 
+    def reread(self) -> Project:
+        """Read the plan again: another branch may be checked out."""
+        return replace(self, plan=read_plan(self.target.plan_file))
+
+    def show(self, kind: str, key: str) -> bytes:
+        """Give what describes a change or a tag, or the text of one of its scripts.
+
+        Raises UnknownChangeError for what the plan does not have, a missing script
+        included.
+        """
+        if kind == "tag":
+            found = self.plan.tag(key)
+            if found is None:
+                raise UnknownChangeError(f'Unknown tag "{key}"')
+            return found.info.encode()
+        if kind not in ("change", "deploy", "revert", "verify"):
+            raise ScriptError(f'Unknown object type "{kind}"')
+        index = self.plan.index_of(key)
+        if index is None:
+            raise UnknownChangeError(f'Unknown change "{key}"')
+        change = self.plan.changes[index]
+        if kind == "change":
+            return change.info.encode()
+        path = self.script(kind, change.name, change.rework_tags)  # type: ignore[arg-type]
+        if not path.exists():
+            raise UnknownChangeError(f'File "{path}" does not exist')
+        if not path.is_file():
+            raise ScriptError(f'"{path}" is not a file')
+        return path.read_bytes()
+
     def rework_tags(self, deployed: Sequence[Deployed]) -> dict[str, tuple[str, ...]]:
         """Give, by identifier, the tags under which a reworked change has its scripts.
 
@@ -68,20 +98,24 @@ class Project:
         return found
 
 
-def open_project(
+def open_project(  # noqa: PLR0913 - what the command line may say
     directory: Path,
     *,
     target: str | None = None,
     registry: str | None = None,
     plan_file: Path | None = None,
+    parts: Mapping[str, str] | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Project:
     """Read configuration and plan of the project in a directory.
 
-    Raises ConfigError or PlanError.
+    ``parts`` (host, port, user, dbname) override those of the target. Raises
+    ConfigError or PlanError.
     """
     config = configuration.load(directory, environ)
-    resolved = configuration.target(config, directory, target, environ=environ)
+    resolved = configuration.target(
+        config, directory, target, environ=environ, parts=parts
+    )
     resolved = replace(
         resolved,
         registry=registry or resolved.registry,

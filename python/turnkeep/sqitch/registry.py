@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 RELEASE = "1.1"
 _UTC = SQL("""'YYYY-MM-DD"T"HH24:MI:SS"Z"'""")
+# The registry before release 1.0 has no script_hash.
 _COLUMNS = SQL(
     """
     c.change_id, c.change, c.project, c.note,
@@ -38,7 +39,7 @@ _COLUMNS = SQL(
         select t.tag from {registry}.tags t
         where t.change_id = c.change_id order by t.tag
     ),
-    c.script_hash,
+    pg_catalog.to_jsonb(c) ->> 'script_hash',
     pg_catalog.to_char(c.committed_at at time zone 'UTC', {utc}),
     c.committer_name, c.committer_email
     """
@@ -136,12 +137,8 @@ class Registry:
             )
         )
 
-    def check_version(self) -> None:
-        """Raise RegistryError unless the registry is there, in the release we know."""
-        if not self.is_initialized():
-            raise RegistryError(
-                f"No registry found in {self.destination}. Have you ever deployed?"
-            )
+    def version(self) -> str:
+        """Give the release of the tables that are there; 0 is before the first."""
         has_releases = self._value(
             """
             select exists (
@@ -151,31 +148,48 @@ class Registry:
             """,
             self.schema,
         )
-        version = "0"
-        if has_releases:
-            found = self._value("select max(version)::text from {registry}.releases")
-            version = found or "0"
+        if not has_releases:
+            return "0"
+        found = self._value("select max(version)::text from {registry}.releases")
+        return found or "0"
+
+    def check_version(self, *, may_be_older: bool = False) -> str:
+        """Raise RegistryError unless the registry is there, in the release we know."""
+        if not self.is_initialized():
+            raise RegistryError(
+                f"No registry found in {self.destination}. Have you ever deployed?"
+            )
+        version = self.version()
         if float(version) > float(RELEASE):
             raise RegistryError(
                 f"Registry version is {version} but {RELEASE} is the latest known. "
                 "Please upgrade Sqitch",
                 hint="a newer tool has deployed here; use it, or a newer turnkeep",
             )
-        if float(version) < float(RELEASE):
+        if float(version) < float(RELEASE) and not may_be_older:
             raise RegistryError(
                 f"Registry is at version {version} but latest is {RELEASE}. Please run "
                 'the "upgrade" command',
-                hint="`sqitch upgrade` brings it up to date",
+                hint="`turnkeep upgrade` brings it up to date, and so does a deploy",
             )
+        return version
 
     def create(self, person: Person) -> None:
         """Create the tables and say who did; the caller opens the transaction."""
+        text = (files(__package__) / "registry.sql").read_text("utf-8")
+        self.run_script(text, "registry.sql")
+        self.log_release(RELEASE, person)
+
+    def run_script(self, text: str, name: str) -> None:
+        """Run a script of our own on the registry's schema."""
         # Only the very first deployment needs it, and it takes time to load.
         from turnkeep.sqitch import lexer  # noqa: PLC0415
 
-        text = (files(__package__) / "registry.sql").read_text("utf-8")
-        for statement in lexer.split(text, "registry.sql", {"registry": self.schema}):
+        for statement in lexer.split(text, name, {"registry": self.schema}):
             self.connection.execute(statement.sql.encode())
+
+    def log_release(self, release: str, person: Person) -> None:
+        """Record that the tables were brought to a release."""
         self._run(
             """
             insert into {registry}.releases (
@@ -183,9 +197,28 @@ class Registry:
             )
             values (%s::real, pg_catalog.clock_timestamp(), %s, %s)
             """,
-            RELEASE,
+            release,
             person.name,
             person.email,
+        )
+
+    def replace_hashes(self, hashes: Mapping[str, str]) -> None:
+        """Write script hashes, by identifier, where an upgrade put the identifiers."""
+        self._run(
+            """
+            update {registry}.changes c set script_hash = h.hash
+            from unnest(%s::text[], %s::text[]) as h (change_id, hash)
+            where c.change_id = h.change_id and c.script_hash = c.change_id
+            """,
+            list(hashes),
+            list(hashes.values()),
+        )
+        self._run(
+            """
+            update {registry}.changes set script_hash = null
+            where project = %s and script_hash = change_id
+            """,
+            self.project,
         )
 
     def register_project(self, person: Person) -> None:

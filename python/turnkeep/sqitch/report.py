@@ -1,9 +1,12 @@
-"""What a run says while it goes on: as Sqitch's text, or collected for JSON."""
+"""What a run says while it goes on: Sqitch's text, JSON, annotations for GitHub."""
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 
 
@@ -71,6 +74,7 @@ class TextReport:
         print(text, file=self.stdout, flush=True)
 
 
+_PLACE = re.compile(r"(?:turnkeep: )?([^\s:]+):(\d+): ")
 _OPERATIONS = {"+": "deploy", "-": "revert", "*": "verify"}
 
 
@@ -124,3 +128,75 @@ class Collected:
         self.changes[-1]["seconds"] = seconds
         if remark:
             self.comment(remark)
+
+
+@dataclass(slots=True)
+class Events:
+    """The same account as JSON, a line for each thing that happens, when it does."""
+
+    stdout: TextIO = field(default_factory=lambda: sys.stdout)
+    context: dict[str, Any] = field(default_factory=dict)
+    """Of the change that began last."""
+
+    def write(self, event: str, **values: Any) -> None:
+        """Write a line: ``event``, ``at`` (UTC), and what belongs to it."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        document = {"event": event, "at": at} | values
+        print(json.dumps(document), file=self.stdout, flush=True)
+
+    def info(self, text: str) -> None:
+        """Write a ``message``."""
+        self.write("message", text=text)
+
+    def vent(self, text: str) -> None:
+        """Write an ``error``: also warnings are one."""
+        self.write("error", text=text, **_place(text))
+
+    def begin(self, operation: str, label: str, width: int) -> None:  # noqa: ARG002
+        """Write that a change begins."""
+        name, *tags = label.split(" ")
+        operation = _OPERATIONS[operation]
+        self.context = {"operation": operation, "change": name, "tags": tags}
+        self.write("begin", **self.context)
+
+    def output(self, text: str) -> None:
+        """Write a row as ``output``."""
+        self.write("output", text=text, **self.context)
+
+    def comment(self, text: str) -> None:
+        """Write a ``remark``."""
+        self.write("remark", text=text, **self.context)
+
+    def end(
+        self, *, ok: bool, seconds: float | None = None, remark: str | None = None
+    ) -> None:
+        """Write how the change ended."""
+        self.write("end", ok=ok, seconds=seconds, remark=remark, **self.context)
+
+
+@dataclass(slots=True)
+class GithubReport(TextReport):
+    """Sqitch's lines, and GitHub's commands that put errors beside the code."""
+
+    def vent(self, text: str) -> None:
+        """Print an error, and annotate the line of the file that it names."""
+        # "super()" does not know the class that slots=True makes.
+        TextReport.vent(self, text)
+        self.annotate("error", text)
+
+    def comment(self, text: str) -> None:
+        """Print a remark, and annotate it."""
+        TextReport.comment(self, text)
+        self.annotate("error", text)
+
+    def annotate(self, level: str, text: str) -> None:
+        """Print a workflow command; GitHub reads it from standard output."""
+        place = ",".join(f"{key}={value}" for key, value in _place(text).items())
+        escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        print(f"\n::{level} {place}::{escaped}", file=self.stdout, flush=True)
+
+
+def _place(text: str) -> dict[str, Any]:
+    """Give file and line of a message that begins with them."""
+    found = _PLACE.match(text)
+    return {"file": found[1], "line": int(found[2])} if found else {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from turnkeep.sqitch.dates import format_date
 from turnkeep.sqitch.errors import DeployError
-from turnkeep.sqitch.history import format_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from turnkeep.sqitch.plan import Change
+    from turnkeep.sqitch.plan import Change, Plan
     from turnkeep.sqitch.project import Project
     from turnkeep.sqitch.registry import Deployed, Registry
     from turnkeep.sqitch.report import Report
@@ -56,10 +56,10 @@ class Verification:
         rework_tags = self.project.rework_tags(changes)
         first, last = 0, plan.index_of(changes[-1].id)
         if start is not None:
-            first = self._planned_index(start)
+            first = planned_index(plan, self.registry, start)
             changes = _from(changes, plan.changes[first].id)
         if end is not None:
-            last = self._planned_index(end)
+            last = planned_index(plan, self.registry, end)
             changes = _from(changes[::-1], plan.changes[last].id)[::-1]
         elif last is None:
             last = len(plan.changes) - 1
@@ -73,18 +73,6 @@ class Verification:
             self.report.info(f"Errors:  {errors}")
             raise VerifyFailedError("Verify failed")
         self.report.info("Verify successful")
-
-    def _planned_index(self, key: str) -> int:
-        plan = self.project.plan
-        change_id = self.registry.id_for_key(key)
-        if change_id is None:
-            if plan.find(key):
-                raise VerifyFailedError(f'Change "{key}" has not been deployed')
-            raise UnknownChangeError(f'Cannot find "{key}" in the database or the plan')
-        index = plan.index_of(change_id)
-        if index is None:
-            raise VerifyFailedError(f'Change "{key}" is deployed, but not planned')
-        return index
 
     def _deployed(
         self,
@@ -150,6 +138,19 @@ class Verification:
             self.report.info(f"Undeployed change{'s' * (len(changes) > 1)}:")
         for each in changes:
             self.report.info(f"  * {each.label}")
+
+
+def planned_index(plan: Plan, registry: Registry, key: str) -> int:
+    """Find a deployed change in the plan. Raises SqitchError if it is not in both."""
+    change_id = registry.id_for_key(key)
+    if change_id is None:
+        if plan.find(key):
+            raise VerifyFailedError(f'Change "{key}" has not been deployed')
+        raise UnknownChangeError(f'Cannot find "{key}" in the database or the plan')
+    index = plan.index_of(change_id)
+    if index is None:
+        raise VerifyFailedError(f'Change "{key}" is deployed, but not planned')
+    return index
 
 
 def _from(changes: Sequence[Deployed], change_id: str) -> list[Deployed]:

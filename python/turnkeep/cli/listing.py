@@ -1,0 +1,278 @@
+"""``turnkeep status | log | plan | show``: they read."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from turnkeep.cli.opening import (
+    SQITCH,
+    as_json,
+    chdir,
+    directory,
+    on_database,
+    opened_registry,
+    plan_option,
+)
+from turnkeep.sqitch import history
+from turnkeep.sqitch.errors import UnknownChangeError
+from turnkeep.sqitch.project import open_project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from turnkeep.cli.opening import Work
+
+
+@click.command(context_settings=SQITCH)
+@on_database()
+@click.option("--project", metavar="NAME", help="Another project of this registry.")
+@click.option("--show-changes/--no-show-changes", default=None)
+@click.option("--show-tags/--no-show-tags", default=None)
+@click.option("--date-format", "--date", metavar="FORMAT")
+def status_command(  # noqa: PLR0913 - the options of the verb
+    work: Work,
+    *,
+    as_json: bool,
+    project: str | None,
+    show_changes: bool | None,
+    show_tags: bool | None,
+    date_format: str | None,
+) -> None:
+    """Say which change was deployed last, and what is still to come.
+
+    \b
+      turnkeep status postgresql://user@host/database
+      turnkeep status --show-changes --show-tags postgresql://user@host/database
+      turnkeep status --json postgresql://user@host/database | jq .undeployed
+    """  # noqa: D301
+    from turnkeep.sqitch import status  # noqa: PLC0415
+
+    config = work.project.config
+    with opened_registry(work, project, as_json=as_json) as registry:
+        found = status.read(registry, work.project.plan)
+    if as_json:
+        click.echo(json.dumps(work.document | found.document(), indent=2))
+    else:
+        for line in found.lines(
+            show_changes=_either(show_changes, config.flag("status.show_changes")),
+            show_tags=_either(show_tags, config.flag("status.show_tags")),
+            date_format=date_format or config.get("status.date_format") or "iso",
+        ):
+            click.echo(line)
+    if found.latest is None:
+        if not as_json:
+            click.echo("No changes deployed")
+        sys.exit(1)
+    found.check(work.project.plan)
+
+
+def listing_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add what ``log`` and ``plan`` have in common."""
+    for option in (
+        click.option(
+            "-f",
+            "--format",
+            "form",
+            metavar="FORMAT",
+            help=f"{', '.join(history.LOG_FORMATS)} or format:...",
+        ),
+        click.option(
+            "--date-format",
+            "--date",
+            metavar="FORMAT",
+            help="iso, rfc, raw, full, long, medium, short, cldr:... or strftime:...",
+        ),
+        click.option("-n", "--max-count", type=click.IntRange(min=0)),
+        click.option("--skip", type=click.IntRange(min=0)),
+        click.option("--reverse/--no-reverse"),
+        click.option("--color", type=click.Choice(["always", "never", "auto"])),
+        click.option("--no-color", "color", flag_value="never"),
+        click.option("--abbrev", type=click.IntRange(min=0)),
+        click.option("--oneline", is_flag=True),
+        click.option("--headers/--no-headers", default=True),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command(context_settings=SQITCH)
+@on_database("--plan-file")
+@listing_options
+@click.option("--event", "events", multiple=True, metavar="EVENT")
+@click.option("--change", "--change-pattern", "change", metavar="REGEX")
+@click.option("--project", "--project-pattern", "project", metavar="REGEX")
+@click.option("--committer", "--committer-pattern", "committer", metavar="REGEX")
+def log_command(  # noqa: PLR0913 - the options of the verb
+    work: Work,
+    *,
+    as_json: bool,
+    events: Sequence[str],
+    change: str | None,
+    project: str | None,
+    committer: str | None,
+    max_count: int | None,
+    skip: int | None,
+    reverse: bool,
+    headers: bool,
+    **options: Any,
+) -> None:
+    """List what happened in the database: deploy, revert, fail, the newest first.
+
+    \b
+      turnkeep log -n 5 postgresql://user@host/database
+      turnkeep log --event fail --oneline postgresql://user@host/database
+      turnkeep log --format 'format:%{date}c %e %n' postgresql://user@host/database
+    """  # noqa: D301
+    style = history.Style.of("log", work.project.config, sys.stdout, **options)
+    name = work.project.target.name
+    with opened_registry(work, None, as_json=as_json, has_title=headers) as registry:
+        is_initialized = registry.is_initialized()
+        is_empty = not is_initialized or not registry.events(limit=1)
+        found = (
+            []
+            if is_empty
+            else registry.events(
+                kinds=events,
+                change=change,
+                project=project,
+                committer=committer,
+                limit=max_count or None,
+                offset=skip,
+                ascending=reverse,
+            )
+        )
+    if as_json:
+        document = {"events": [asdict(event) for event in found]}
+        click.echo(json.dumps(work.document | document, indent=2))
+    elif not is_initialized:
+        click.echo(f"Database {name} has not been initialized for Sqitch")
+    elif is_empty:
+        click.echo(f"No events logged for {name}")
+    else:
+        text = style.text(found, [f"On database {name}"] if headers else [])
+        click.echo(text, color=style.color)
+    if is_empty:
+        sys.exit(1)
+
+
+@click.command()
+@plan_option("--plan-file")
+@click.option("-t", "--target", metavar="TARGET", help="Whose plan, in sqitch.conf.")
+@chdir
+@as_json
+@listing_options
+@click.option("--event", type=click.Choice(["deploy", "revert"]))
+@click.option("--change", "--change-pattern", "change", metavar="REGEX")
+@click.option("--planner", "--planner-pattern", "planner", metavar="REGEX")
+def plan_command(  # noqa: PLR0913 - the options of the verb
+    *,
+    plan_file: Path | None,
+    target: str | None,
+    as_json: bool,
+    event: str | None,
+    change: str | None,
+    planner: str | None,
+    max_count: int | None,
+    skip: int | None,
+    reverse: bool,
+    headers: bool,
+    **options: Any,
+) -> None:
+    """List the changes of the plan. Needs no database.
+
+    \b
+      turnkeep plan --oneline
+      turnkeep plan --change '^functions/' --format full
+    """  # noqa: D301
+    here, _ = directory(plan_file)
+    project = open_project(here, target=target, plan_file=plan_file)
+    style = history.Style.of("plan", project.config, sys.stdout, **options)
+    plan = project.plan
+    found = [
+        each
+        for each in (history.from_plan(one, plan.project) for one in plan.changes)
+        if event in (None, each.event)
+        and re.search(change or "", each.change)
+        and re.search(planner or "", each.planner_name)
+    ]
+    if reverse:
+        found.reverse()
+    found = found[skip or 0 :][: max_count or None]
+    if as_json:
+        keys = (
+            "event",
+            "change_id",
+            "change",
+            "note",
+            "requires",
+            "conflicts",
+            "tags",
+            "planner_name",
+            "planner_email",
+            "planned_at",
+        )
+        changes = [{key: getattr(each, key) for key in keys} for each in found]
+        document = {"project": plan.project, "uri": plan.uri, "file": plan.file}
+        click.echo(json.dumps(document | {"changes": changes}, indent=2))
+    elif not plan.changes:
+        click.echo(f"No changes in {plan.file}")
+    else:
+        title = [f"# Project: {plan.project}", f"# File:    {plan.file}"]
+        text = style.text(found, [*title, ""] if headers else [])
+        click.echo(text, color=style.color)
+    if not plan.changes:
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("kind", metavar="change|tag|deploy|revert|verify")
+@click.argument("key", metavar="NAME")
+@plan_option("-f", "--plan-file")
+@click.option("-t", "--target", metavar="TARGET", help="Whose plan, in sqitch.conf.")
+@click.option("-e", "--exists", is_flag=True, help="Only the exit code: 0 or 2.")
+@chdir
+@as_json
+def show_command(  # noqa: PLR0913 - the options of the verb
+    *,
+    kind: str,
+    key: str,
+    plan_file: Path | None,
+    target: str | None,
+    exists: bool,
+    as_json: bool,
+) -> None:
+    """Show a change or a tag as its identifier sees it, or one of its scripts.
+
+    \b
+      turnkeep show change functions/append_turn
+      turnkeep show deploy functions/append_turn
+      turnkeep show --exists tag @v1 && echo tagged
+    """  # noqa: D301
+    here, _ = directory(plan_file)
+    project = open_project(here, target=target, plan_file=plan_file)
+    try:
+        found = project.show(kind, key)
+    except UnknownChangeError:
+        if exists:
+            sys.exit(2)
+        raise
+    if exists:
+        return
+    text = found.decode(errors="replace")
+    if as_json:
+        click.echo(json.dumps({"kind": kind, "name": key, "text": text}, indent=2))
+    elif text.encode() == found:
+        click.echo(text)
+    else:
+        click.echo(found)
+
+
+def _either(option: bool | None, configured: bool | None) -> bool:  # noqa: FBT001
+    return bool(configured if option is None else option)

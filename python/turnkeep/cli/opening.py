@@ -1,0 +1,302 @@
+"""What the verbs of a Sqitch project share: their options, and how they are opened.
+
+They work on the Sqitch project of the working directory, or else on the one that comes
+with the package.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from turnkeep import database
+from turnkeep.bundle import project_directory
+from turnkeep.sqitch import config as configuration
+from turnkeep.sqitch.errors import ConfigError, NotConfirmedError
+from turnkeep.sqitch.project import open_project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from turnkeep.database import Database
+    from turnkeep.sqitch.config import Config
+    from turnkeep.sqitch.engine import Engine
+    from turnkeep.sqitch.project import Project
+    from turnkeep.sqitch.registry import Registry
+    from turnkeep.sqitch.report import Report
+
+    Command = Callable[..., None]
+
+PLAN_FILE = "sqitch.plan"
+ATTEMPTS = 3
+DATABASE_HELP = """
+
+    DATABASE is a postgresql:// URL, a db:pg: URI or a target of sqitch.conf. Without
+    it: $TURNKEEP_DATABASE_URL, sqitch.conf's target, libpq's variables, and for
+    Turnkeep's own plan the embedded server.
+"""
+SQITCH = {"help_option_names": ["--help"]}
+"""Settings of a command whose -h is Sqitch's: the host."""
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+settings = click.option(
+    "-s",
+    "--set",
+    "settings",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A psql variable for the scripts.",
+)
+log_only = click.option(
+    "--log-only", is_flag=True, help="Write the registry, run no script."
+)
+lock_timeout = click.option(
+    "--lock-timeout",
+    type=click.FloatRange(min=0),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for another run to end.",
+)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a command was asked to work on."""
+
+    project: Project
+    database: Database
+    changes: tuple[str, ...]
+    is_bundled: bool
+
+    @property
+    def change(self) -> str | None:
+        """Give the only change that was named."""
+        if len(self.changes) > 1:
+            raise ConfigError(f'Too many changes specified: "{" ".join(self.changes)}"')
+        return self.changes[0] if self.changes else None
+
+    def pair(self, first: str | None, second: str | None) -> tuple[str | None, ...]:
+        """Fill two options from the changes that were named behind the verb."""
+        named = list(self.changes)
+        first = first or (named.pop(0) if named else None)
+        second = second or (named.pop(0) if named else None)
+        if named:
+            raise ConfigError(f'Too many changes specified: "{" ".join(self.changes)}"')
+        return first, second
+
+    @property
+    def title(self) -> str:
+        """Say which plan and which database."""
+        plan = self.project.plan
+        return f"Plan {plan.file} (project {plan.project}), database {self.database}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Give the same for a JSON document."""
+        return {
+            "plan": self.project.plan.file,
+            "project": self.project.plan.project,
+            "database": self.project.target.name,
+        }
+
+
+def change_directory(
+    _context: click.Context, _option: click.Parameter, value: Path | None
+) -> None:
+    """Go to another directory before anything is looked for."""
+    if value is None:
+        return
+    try:
+        os.chdir(value)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot change to directory {value}: {error.strerror}"
+        ) from None
+
+
+chdir = click.option(
+    "-C",
+    "--chdir",
+    "--cd",
+    type=click.Path(path_type=Path),
+    expose_value=False,
+    is_eager=True,
+    callback=change_directory,
+    help="Change to this directory first.",
+)
+
+
+def plan_option(*names: str) -> Callable[[Command], Command]:
+    """Make the option that names the plan file."""
+    return click.option(
+        *names,
+        "plan_file",
+        type=click.Path(path_type=Path),
+        help="The plan.  [default: sqitch.plan here, or this package's]",
+    )
+
+
+def on_database(*plan_names: str) -> Callable[[Command], Command]:
+    """Add the options that say which plan and which database, and open the project."""
+
+    def decorate(function: Command) -> Command:
+        @click.argument("arguments", nargs=-1, metavar="[DATABASE]")
+        @click.option("-t", "--target", metavar="DATABASE", help="As Sqitch says it.")
+        @click.option("--registry", metavar="SCHEMA", help="Schema of the registry.")
+        @click.option("-d", "--db-name", "dbname", metavar="NAME")
+        @click.option("-u", "--db-user", "--db-username", "user", metavar="NAME")
+        @click.option("-h", "--db-host", "host", metavar="HOST")
+        @click.option("-p", "--db-port", "port", type=int, metavar="PORT")
+        @click.option("--client", "--db-client", "client", metavar="PSQL", hidden=True)
+        @plan_option(*plan_names or ("-f", "--plan-file"))
+        @chdir
+        @as_json
+        @wraps(function)
+        def command(  # noqa: PLR0913 - the options of every verb
+            *,
+            arguments: tuple[str, ...],
+            target: str | None,
+            registry: str | None,
+            dbname: str | None,
+            user: str | None,
+            host: str | None,
+            port: int | None,
+            client: str | None,
+            plan_file: Path | None,
+            **options: Any,
+        ) -> None:
+            del client  # no client is run
+            given = {"dbname": dbname, "user": user, "host": host, "port": port}
+            parts = {key: str(value) for key, value in given.items() if value}
+            opening = _Opening(target, registry, plan_file, parts)
+            function(opening.open(arguments), **options)
+
+        text, mark, examples = (function.__doc__ or "").partition("\n    \b\n")
+        command.__doc__ = f"{text.rstrip()}{DATABASE_HELP}{mark}{examples}"
+        return command
+
+    return decorate
+
+
+@dataclass(slots=True)
+class _Opening:
+    """What the options say about project and database."""
+
+    target: str | None
+    registry: str | None
+    plan_file: Path | None
+    parts: Mapping[str, str]
+    directory: Path = Path()
+
+    def open(self, arguments: Sequence[str]) -> Work:
+        """Open the project, and find out what the arguments are."""
+        self.directory, is_bundled = directory(self.plan_file)
+        project = self._project(self.target)
+        target = self.target
+        changes: list[str] = []
+        for argument in arguments:
+            if project.plan.find(argument):
+                changes.append(argument)
+            elif target is None and _is_database(argument, project.config):
+                target = argument
+                project = self._project(target)
+            else:
+                raise ConfigError(
+                    f'Unknown argument "{argument}"',
+                    hint="it is neither a change of the plan nor a database",
+                )
+        conninfo = project.target.conninfo
+        if target is not None or self.parts:
+            chosen = database.Database(conninfo or "", "argument")
+        else:
+            chosen = database.choose(configured=conninfo, may_embed=is_bundled)
+        if chosen.source not in ("argument", "sqitch.conf"):
+            # What sqitch.conf says about its own target is not about this database.
+            project = self._project(chosen.conninfo or "db:pg:")
+        return Work(project, chosen, tuple(changes), is_bundled)
+
+    def _project(self, target: str | None) -> Project:
+        return open_project(
+            self.directory,
+            target=target,
+            registry=self.registry,
+            plan_file=self.plan_file,
+            parts=self.parts,
+        )
+
+
+def directory(plan_file: Path | None) -> tuple[Path, bool]:
+    """Give the project's directory, and whether it is the one of this package."""
+    here, bundled = Path(), project_directory()
+    has_project = any(
+        (here / name).exists() for name in (PLAN_FILE, configuration.PROJECT_FILE)
+    )
+    if plan_file or has_project:
+        return here, here.resolve() == bundled.resolve() and plan_file is None
+    return bundled, True
+
+
+@contextmanager
+def opened_engine(
+    work: Work, variables: Mapping[str, str], report: Report
+) -> Iterator[Engine]:
+    """Open the engine on the database of a command."""
+    from turnkeep.sqitch.engine import Engine  # noqa: PLC0415
+    from turnkeep.sqitch.server import connect  # noqa: PLC0415
+
+    with connect(work.database.conninfo, source=work.database.source) as connection:
+        yield Engine(connection, work.project, report, variables)
+
+
+@contextmanager
+def opened_registry(
+    work: Work, project: str | None, *, as_json: bool, has_title: bool = True
+) -> Iterator[Registry]:
+    """Open the registry to read it."""
+    from turnkeep.sqitch.registry import Registry  # noqa: PLC0415
+    from turnkeep.sqitch.server import connect  # noqa: PLC0415
+
+    if has_title:
+        click.echo(work.title, err=as_json)
+    target, plan = work.project.target, work.project.plan
+    with connect(work.database.conninfo, source=work.database.source) as connection:
+        yield Registry(
+            connection, target.registry, plan, project or plan.project, target.name
+        )
+
+
+def ask(question: str, accept: bool | None, *, to_stderr: bool) -> bool:  # noqa: FBT001
+    """Ask on the terminal. Raises NotConfirmedError when nobody answers."""
+    default = accept is not False
+    for _ in range(ATTEMPTS):
+        shown = f"{question} [{'Yes' if default else 'No'}] "
+        click.echo(shown, nl=False, err=to_stderr)
+        answer = sys.stdin.readline() if sys.stdin else ""
+        if not answer:
+            raise NotConfirmedError(
+                "Nothing reverted: nobody could be asked, standard input is at its end",
+                hint="say -y to revert without a question",
+            )
+        word = answer.strip().lower()
+        if not word:
+            return default
+        if "yes".startswith(word) or "no".startswith(word):
+            return word.startswith("y")
+        click.echo('Please answer "y" or "n".', err=to_stderr)
+    raise NotConfirmedError("No valid answer after 3 attempts; aborting")
+
+
+def _is_database(argument: str, config: Config) -> bool:
+    return (
+        configuration.is_connection(argument)
+        or config.get(f"target.{argument}.uri") is not None
+        or argument == configuration.ENGINE
+    )

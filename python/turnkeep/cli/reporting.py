@@ -1,0 +1,91 @@
+"""How a run is told: text, one JSON document, a JSON line an event, annotations."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from turnkeep.errors import TurnkeepError
+from turnkeep.sqitch.report import Collected, Events, GithubReport, TextReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from turnkeep.cli.opening import Work
+    from turnkeep.sqitch.report import Report
+
+STYLES = ("text", "json", "events", "github")
+
+
+def told(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how a run is told."""
+
+    @click.option(
+        "--format",
+        "style",
+        type=click.Choice(STYLES),
+        help="text, one JSON document at the end (json, as --json), a line of JSON as "
+        "soon as something happens (events), or text with annotations for GitHub's "
+        "reviews (github).  [default: text]",
+    )
+    @click.option("--quiet", is_flag=True, help="Say only what is wrong.")
+    @wraps(function)
+    def command(
+        *args: Any, as_json: bool, style: str | None, quiet: bool, **options: Any
+    ) -> None:
+        chosen = style or ("json" if as_json else "quiet" if quiet else "text")
+        function(*args, style=chosen, **options)
+
+    return command
+
+
+@contextmanager
+def telling(work: Work, style: str) -> Iterator[Report]:
+    """Give who listens to a run, and at its end print what is to be printed then."""
+    report = _report(style)
+    if style != "quiet":
+        click.echo(work.title, err=style in ("json", "events"))
+    if isinstance(report, Events):
+        report.write("start", **work.document)
+    failure: TurnkeepError | None = None
+    code = 0
+    try:
+        yield report
+    except TurnkeepError as error:
+        failure, code = error, 2
+        if isinstance(report, GithubReport):
+            report.annotate("error", str(error))
+        raise
+    except SystemExit as end:
+        code = int(end.code or 0)
+        raise
+    finally:
+        if isinstance(report, Collected):
+            outcome = {
+                "ok": code == 0,
+                "messages": report.messages,
+                "changes": report.changes,
+                "errors": [*report.errors, *([str(failure)] if failure else [])],
+            }
+            click.echo(json.dumps(work.document | outcome, indent=2))
+        elif isinstance(report, Events):
+            report.write("finish", ok=code == 0, error=failure and str(failure))
+
+
+def _report(style: str) -> Report:
+    match style:
+        case "json":
+            return Collected(sys.stderr)
+        case "events":
+            return Events()
+        case "github":
+            return GithubReport()
+        case "quiet":
+            return TextReport(stdout=io.StringIO())
+    return TextReport()

@@ -1,0 +1,394 @@
+"""``turnkeep deploy | revert | verify | check | rebase | checkout | upgrade``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from turnkeep.cli import opening
+from turnkeep.cli.opening import SQITCH, on_database, opened_engine
+from turnkeep.cli.reporting import telling, told
+from turnkeep.sqitch import config as configuration
+from turnkeep.sqitch.errors import CheckoutError
+from turnkeep.sqitch.report import Collected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from turnkeep.cli.opening import Work
+    from turnkeep.sqitch.config import Config, Mode
+    from turnkeep.sqitch.engine import Engine
+    from turnkeep.sqitch.preview import Preview
+    from turnkeep.sqitch.project import Project
+    from turnkeep.sqitch.rebasing import Round
+
+to_option = partial(click.option, "--to", "--to-change", "--change", "to")
+mode_option = click.option(
+    "--mode",
+    type=click.Choice(["all", "tag", "change"]),
+    help="What to revert when a change fails: all of this run, what came after the "
+    "last tag, nothing.  [default: all]",
+)
+verify_option = click.option(
+    "--verify/--no-verify",
+    default=None,
+    help="Run each verify script before its change is committed.  [default: verify]",
+)
+yes_option = click.option("-y", "yes", is_flag=True, help="Do not ask.")
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Say what would run, with the scripts' hashes."
+)
+modified_option = click.option(
+    "-m", "--modified", is_flag=True, help="Back to the first edited script."
+)
+
+
+@click.command(context_settings=SQITCH)
+@on_database()
+@told
+@to_option(metavar="CHANGE", help="The last one: name, @tag, name@tag, @HEAD^ ...")
+@mode_option
+@verify_option
+@dry_run_option
+@opening.settings
+@opening.log_only
+@opening.lock_timeout
+def deploy_command(  # noqa: PLR0913 - the options of the verb
+    work: Work,
+    *,
+    style: str,
+    to: str | None,
+    mode: Mode | None,
+    verify: bool | None,
+    dry_run: bool,
+    settings: Sequence[str],
+    log_only: bool,
+    lock_timeout: float,
+) -> None:
+    """Deploy the changes of the plan that are not deployed yet.
+
+    Each change is one transaction: script, verify script, registry.
+
+    \b
+      turnkeep deploy --dry-run postgresql://user@host/database
+      turnkeep deploy postgresql://user@host/database
+      turnkeep deploy --to @v1 --mode tag -s owner=app db:pg:database
+    """  # noqa: D301
+    config, change = work.project.config, to or work.change
+    is_verified = _is_verified(verify, config, "deploy.verify")
+    variables = _variables(work, "deploy", settings)
+    if dry_run:
+        from turnkeep.sqitch import preview  # noqa: PLC0415
+
+        find = partial(preview.deployment, to=change, verify=is_verified)
+        _show(work, style, variables, find, log_only=log_only)
+        return
+    with telling(work, style) as report, opened_engine(work, variables, report) as run:
+        run.log_only, run.lock_timeout = log_only, lock_timeout
+        run.deploy(
+            change,
+            mode=mode or configuration.mode(config, "deploy.mode"),
+            verify=is_verified,
+        )
+
+
+@click.command(context_settings=SQITCH)
+@on_database()
+@told
+@to_option(metavar="CHANGE", help="The last one to stay.  [default: none stays]")
+@modified_option
+@yes_option
+@dry_run_option
+@opening.settings
+@opening.log_only
+@opening.lock_timeout
+def revert_command(  # noqa: PLR0913 - the options of the verb
+    work: Work,
+    *,
+    style: str,
+    to: str | None,
+    modified: bool,
+    yes: bool,
+    dry_run: bool,
+    settings: Sequence[str],
+    log_only: bool,
+    lock_timeout: float,
+) -> None:
+    """Revert the changes that were deployed after --to, or all.
+
+    Asks first; where nobody can answer it refuses, unless -y says yes. With
+    revert.strict in sqitch.conf it wants to be told how far.
+
+    \b
+      turnkeep revert --dry-run --to @v1 postgresql://user@host/database
+      turnkeep revert --to @HEAD^ -y postgresql://user@host/database
+    """  # noqa: D301
+    config, change = work.project.config, to or work.change
+    variables = _variables(work, "revert", settings)
+    if config.flag("revert.strict") and change is None and not modified:
+        click.echo("Must specify a target revision in strict mode.")
+        sys.exit(1)
+    if dry_run:
+        from turnkeep.sqitch import preview  # noqa: PLC0415
+
+        def find(engine: Engine) -> Preview:
+            kept = engine.last_unmodified() if modified else change
+            return preview.reversion(engine, kept)
+
+        _show(work, style, variables, find, log_only=log_only)
+        return
+    with telling(work, style) as report, opened_engine(work, variables, report) as run:
+        run.log_only, run.lock_timeout = log_only, lock_timeout
+        done = run.revert(
+            run.last_unmodified() if modified else change,
+            confirm=_confirm(config, style, "revert", yes=yes),
+        )
+        if not done:
+            report.info("Nothing reverted")
+            sys.exit(1)
+
+
+@click.command(context_settings=SQITCH)
+@on_database()
+@told
+@click.option("--from", "--from-change", "start", metavar="CHANGE")
+@click.option("--to", "--to-change", "end", metavar="CHANGE")
+@opening.settings
+def verify_command(
+    work: Work,
+    *,
+    style: str,
+    start: str | None,
+    end: str | None,
+    settings: Sequence[str],
+) -> None:
+    """Run the verify scripts of what is deployed, and compare it with the plan.
+
+    \b
+      turnkeep verify postgresql://user@host/database
+      turnkeep verify --from @v1 --format github postgresql://user@host/database
+    """  # noqa: D301
+    first, last = work.pair(start, end)
+    variables = _variables(work, "verify", settings)
+    with telling(work, style) as report, opened_engine(work, variables, report) as run:
+        run.verify(first, last)
+
+
+@click.command(context_settings=SQITCH)
+@on_database()
+@told
+@click.option("--from", "--from-change", "start", metavar="CHANGE")
+@click.option("--to", "--to-change", "end", metavar="CHANGE")
+@opening.settings
+def check_command(
+    work: Work,
+    *,
+    style: str,
+    start: str | None,
+    end: str | None,
+    settings: Sequence[str],
+) -> None:
+    """Compare the deploy scripts with those that were deployed: exit code 1 if edited.
+
+    \b
+      turnkeep check postgresql://user@host/database
+    """  # noqa: D301
+    from turnkeep.sqitch import signatures  # noqa: PLC0415
+
+    first, last = work.pair(start, end)
+    variables = _variables(work, "check", settings)
+    with telling(work, style) as report, opened_engine(work, variables, report) as run:
+        if not signatures.check(work.project, run.registry, report, first, last):
+            sys.exit(1)
+
+
+@click.command(context_settings=SQITCH)
+@on_database()
+@told
+def upgrade_command(work: Work, *, style: str) -> None:
+    """Bring an older registry to the release that this tool and Sqitch 1 write.
+
+    \b
+      turnkeep upgrade postgresql://user@host/database
+    """  # noqa: D301
+    from turnkeep.sqitch import upgrading  # noqa: PLC0415
+
+    with telling(work, style) as report, opened_engine(work, {}, report) as run:
+        upgrading.upgrade(run)
+
+
+def again(function: Callable[..., None]) -> Callable[..., None]:
+    """Add what ``rebase`` and ``checkout`` have in common."""
+    for option in (
+        mode_option,
+        verify_option,
+        yes_option,
+        opening.settings,
+        click.option("-e", "--set-deploy", "deploy_settings", multiple=True),
+        click.option("-r", "--set-revert", "revert_settings", multiple=True),
+        opening.log_only,
+        opening.lock_timeout,
+    ):
+        function = option(function)
+    return function
+
+
+@click.command(context_settings=SQITCH)
+@on_database()
+@told
+@click.option("--onto", "--onto-change", "onto", metavar="CHANGE")
+@click.option("--upto", "--upto-change", "upto", metavar="CHANGE")
+@modified_option
+@again
+def rebase_command(  # noqa: PLR0913 - the options of the verb
+    work: Work,
+    *,
+    style: str,
+    onto: str | None,
+    upto: str | None,
+    modified: bool,
+    log_only: bool,
+    lock_timeout: float,
+    **options: Any,
+) -> None:
+    """Revert to --onto (or everything), then deploy up to --upto (or everything).
+
+    \b
+      turnkeep rebase --onto @v1 postgresql://user@host/database
+      turnkeep rebase -m -y postgresql://user@host/database
+    """  # noqa: D301
+    first, last = work.pair(onto, upto)
+    _refuse_strict(work.project.config, "rebase")
+    trip = _round(work, style, "rebase", **options)
+    with telling(work, style) as report, opened_engine(work, {}, report) as run:
+        run.log_only, run.lock_timeout = log_only, lock_timeout
+        if not trip.run(run, run.last_unmodified() if modified else first, last):
+            report.info("Nothing reverted")
+            sys.exit(1)
+
+
+@click.command(context_settings=SQITCH)
+@click.argument("branch")
+@on_database()
+@told
+@again
+def checkout_command(
+    work: Work,
+    *,
+    style: str,
+    branch: str,
+    log_only: bool,
+    lock_timeout: float,
+    **options: Any,
+) -> None:
+    """Revert to the last common change, check a Git branch out, deploy its plan.
+
+    \b
+      turnkeep checkout feature postgresql://user@host/database
+    """  # noqa: D301
+    from turnkeep.sqitch.rebasing import Repository, last_common_change  # noqa: PLC0415
+
+    config = work.project.config
+    _refuse_strict(config, "checkout")
+    repository = Repository(config.get("core.vcs.client") or "git")
+    current = repository.current_branch()
+    if current == branch:
+        click.echo(f"Already on branch {branch}")
+        sys.exit(1)
+    common = last_common_change(
+        work.project.plan, repository.plan(branch, work.project)
+    )
+    if common is None:
+        raise CheckoutError(
+            f"Branch {branch} has no changes in common with current branch {current}"
+        )
+    trip = _round(work, style, "checkout", **options)
+    with telling(work, style) as report, opened_engine(work, {}, report) as run:
+        run.log_only, run.lock_timeout = log_only, lock_timeout
+        report.info(f"Last change before the branches diverged: {common.label}")
+
+        def check_out() -> Project:
+            repository.checkout(branch)
+            return work.project.reread()
+
+        if not trip.run(run, common.id, None, check_out):
+            report.info("Nothing reverted")
+            sys.exit(1)
+
+
+def _round(  # noqa: PLR0913 - the options of two verbs
+    work: Work,
+    style: str,
+    verb: str,
+    *,
+    mode: Mode | None,
+    verify: bool | None,
+    yes: bool,
+    settings: Sequence[str],
+    deploy_settings: Sequence[str],
+    revert_settings: Sequence[str],
+) -> Round:
+    from turnkeep.sqitch.rebasing import Round  # noqa: PLC0415
+
+    config = work.project.config
+    return Round(
+        _variables(work, "revert", [*settings, *revert_settings]),
+        _variables(work, "deploy", [*settings, *deploy_settings]),
+        mode or configuration.mode(config, f"{verb}.mode", "deploy.mode"),
+        _is_verified(verify, config, f"{verb}.verify", "deploy.verify"),
+        _confirm(config, style, verb, yes=yes),
+    )
+
+
+def _variables(work: Work, verb: str, settings: Sequence[str]) -> dict[str, str]:
+    project = work.project
+    return configuration.variables(project.config, project.target, verb, settings)
+
+
+def _is_verified(option: bool | None, config: Config, *keys: str) -> bool:  # noqa: FBT001
+    found = option if option is not None else config.first_flag(*keys)
+    return found is not False
+
+
+def _confirm(
+    config: Config, style: str, verb: str, *, yes: bool
+) -> Callable[[str], bool] | None:
+    if yes or config.first_flag(f"{verb}.no_prompt", "revert.no_prompt"):
+        return None
+    accept = config.first_flag(f"{verb}.prompt_accept", "revert.prompt_accept")
+    is_data = style in ("json", "events")
+    return lambda question: opening.ask(question, accept, to_stderr=is_data)
+
+
+def _refuse_strict(config: Config, verb: str) -> None:
+    if config.first_flag(f"{verb}.strict", "revert.strict"):
+        click.echo(f'"{verb}" cannot be used in strict mode')
+        sys.exit(1)
+
+
+def _show(
+    work: Work,
+    style: str,
+    variables: Mapping[str, str],
+    find: Callable[[Engine], Preview],
+    *,
+    log_only: bool,
+) -> None:
+    """Print what a run would do."""
+    if style not in ("json", "events", "quiet"):
+        click.echo(work.title)
+    with opened_engine(work, variables, Collected()) as engine:
+        engine.log_only = log_only
+        found = find(engine)
+    if style == "json":
+        click.echo(json.dumps(work.document | found.document(), indent=2))
+    elif style == "events":
+        for step in found.document()["changes"]:
+            click.echo(json.dumps({"event": "would_run"} | step))
+    else:
+        for line in found.lines():
+            click.echo(line)

@@ -1,0 +1,60 @@
+"""The verb ``upgrade``: bring an older registry to the release that Sqitch 1 writes.
+
+``deploy`` does the same before anything else. Unlike Sqitch all steps are one
+transaction.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from turnkeep.sqitch import script as scripts
+from turnkeep.sqitch.errors import ScriptError
+from turnkeep.sqitch.registry import RELEASE
+
+if TYPE_CHECKING:
+    from turnkeep.sqitch.engine import Engine
+
+RELEASES = ("1.0", "1.1")
+
+
+def upgrade(engine: Engine) -> None:
+    """Upgrade on demand, and say so. Raises RegistryError: none there, or a newer."""
+    registry = engine.registry
+    version = registry.check_version(may_be_older=True)
+    name = registry.destination
+    if float(version) == float(RELEASE):
+        engine.report.info(f"Registry {name} is up-to-date at version {RELEASE}")
+        return
+    engine.report.info(f"Upgrading registry {name} to version {RELEASE}")
+    upgrade_from(engine, version)
+
+
+def upgrade_from(engine: Engine, version: str) -> None:
+    """Upgrade a registry of an older release, if it is one."""
+    registry, report = engine.registry, engine.report
+    steps = [release for release in RELEASES if float(release) > float(version)]
+    if not steps:
+        return
+    report.info(f"Upgrading the Sqitch registry from {version} to {RELEASE}")
+    with engine.session.transaction():
+        for release in steps:
+            report.info(f"  * From {version} to {release}")
+            name = f"upgrade-{release}.sql"
+            registry.run_script((files(__package__) / name).read_text("utf-8"), name)
+            registry.log_release(release, engine.project.person)
+            version = release
+        write_hashes(engine)
+
+
+def write_hashes(engine: Engine) -> None:
+    """Write the scripts' hashes where an upgrade has put identifiers for them."""
+    hashes: dict[str, str] = {}
+    for change in engine.project.plan.changes:
+        path = engine.project.script("deploy", change.name, change.rework_tags)
+        try:
+            hashes[change.id] = scripts.load_hash(path)
+        except ScriptError:
+            continue
+    engine.registry.replace_hashes(hashes)
