@@ -9,13 +9,12 @@ language plpgsql
 volatile
 set search_path = ''
 as $function$
-declare
-    v_owner_id constant uuid := turnkeep.resolve_owner(act_for.owner_id);
 begin
     -- Row security of the writing functions compares with this setting: it is read
     -- several times a call, and the claims would be parsed each time.
-    perform set_config('turnkeep.owner_id', v_owner_id::text, true);
-    return v_owner_id;
+    return set_config(
+        'turnkeep.owner_id', turnkeep.resolve_owner(act_for.owner_id)::text, true
+    )::uuid;
 end
 $function$;
 

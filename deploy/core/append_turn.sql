@@ -44,7 +44,6 @@ declare
     v_linked_ids uuid[] := '{}';
     v_unknown_ids uuid[] := '{}';
     v_reply_files jsonb := '[]';
-    v_reply jsonb;
 begin
     perform turnkeep.check_conversation(append_turn.continuation_id, v_metadata);
 
@@ -58,8 +57,7 @@ begin
                 hint = 'Pass 1 to 200 characters, or leave it out.';
     end if;
 
-    perform turnkeep.check_messages(append_turn.messages);
-    v_turn_size := jsonb_array_length(append_turn.messages);
+    v_turn_size := turnkeep.check_messages(append_turn.messages);
 
     if nullif(append_turn.files, 'null') <> '[]' then
         v_files := turnkeep.read_files(v_owner_id, append_turn.files, 200);
@@ -114,16 +112,33 @@ begin
                 and d.continuation_id = append_turn.continuation_id
           )
         returning c.truncated_at into v_truncated_at;
-    elsif append_turn.request_id is not null then
-        -- Under the lock: of two that bring the same request, one waited until now and
-        -- sees what the other has stored.
-        v_reply := turnkeep.replayed_turn(
-            v_owner_id, v_conversation_id, append_turn.request_id,
-            append_turn.messages, v_files
-        );
+    else
+        -- A new statement under the lock: of two that bring the same request, one waited
+        -- until now, and sees what the other has stored.
+        update public.conversations as c
+        set next_seq = c.next_seq + v_turn_size,
+            version = c.version + 1,
+            updated_at = v_first_at
+            + (v_turn_size - 1) * interval '1 microsecond',
+            title = coalesce(append_turn.title, c.title),
+            metadata = case
+                when v_metadata is null then c.metadata
+                else c.metadata || v_metadata
+            end
+        where c.owner_id = v_owner_id
+          and c.id = v_conversation_id
+          and not exists (
+              select from public.messages as m
+              where m.owner_id = v_owner_id
+                and m.conversation_id = v_conversation_id
+                and m.request_id = append_turn.request_id
+          );
 
-        if v_reply is not null then
-            return v_reply || jsonb_build_object(
+        if not found then
+            return turnkeep.replayed_turn(
+                v_owner_id, v_conversation_id, append_turn.request_id,
+                append_turn.messages, v_files
+            ) || jsonb_build_object(
                 'conversation_id', v_conversation_id,
                 'continuation_id', append_turn.continuation_id
             );
@@ -136,21 +151,6 @@ begin
         );
     end if;
 
-    if not v_is_new then
-        update public.conversations as c
-        set next_seq = c.next_seq + v_turn_size,
-            version = c.version + 1,
-            updated_at = v_first_at
-            + (v_turn_size - 1) * interval '1 microsecond',
-            title = coalesce(append_turn.title, c.title),
-            metadata = case
-                when v_metadata is null then c.metadata
-                else c.metadata || v_metadata
-            end
-        where c.owner_id = v_owner_id
-          and c.id = v_conversation_id;
-    end if;
-
     with stored as (
         insert into public.messages (
             conversation_id, owner_id, seq, created_at, role, content, metadata,
@@ -161,21 +161,16 @@ begin
             v_owner_id,
             v_first_seq + m.ordinal - 1,
             v_first_at + (m.ordinal - 1) * interval '1 microsecond',
-            (m.message ->> 'role')::public.message_role,
-            m.message ->> 'content',
-            nullif(nullif(m.message -> 'metadata', 'null'), '{}'),
-            case
-                when m.message -> 'file_ids' not in ('null', '[]') then array(
-                    select i.id::uuid
-                    from jsonb_array_elements_text(m.message -> 'file_ids')
-                        with ordinality as i (id, ordinal)
-                    order by i.ordinal
-                )
-            end,
+            m.role,
+            m.content,
+            nullif(m.metadata, '{}'),
+            nullif(m.file_ids, '{}'),
             case when m.ordinal = 1 then append_turn.request_id end,
             case when m.ordinal = 1 then v_turn_size end
-        from jsonb_array_elements(append_turn.messages)
-            with ordinality as m (message, ordinal)
+        from rows from (
+            jsonb_to_recordset(append_turn.messages)
+            as (role public.message_role, content text, metadata jsonb, file_ids uuid[])
+        ) with ordinality as m (role, content, metadata, file_ids, ordinal)
         returning id, seq, role, created_at
     )
     select jsonb_agg(

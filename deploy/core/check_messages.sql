@@ -4,7 +4,7 @@
 begin;
 
 create function turnkeep.check_messages(messages jsonb)
-returns void
+returns integer
 language plpgsql
 immutable
 parallel safe
@@ -69,7 +69,7 @@ begin
             )'
         )
     then
-        return;
+        return jsonb_array_length(check_messages.messages);
     end if;
 
     -- Say what is wrong with the first that is not.
@@ -114,12 +114,14 @@ begin
             detail = format('It is message %s of the turn.', v_problem.ordinal),
             hint = 'A message is {"role", "content", "metadata", "file_ids"}.';
     end if;
+
+    return jsonb_array_length(check_messages.messages);
 end
 $function$;
 
 comment on function turnkeep.check_messages(jsonb) is
-$comment$Refuses what is not an array of 1 to 200 messages, saying which message and
-why.
+$comment$Returns the number of messages, 1 to 200. Refuses what is none, saying which
+message and why.
 
 Raises:
 - PT400 when something has the wrong type.

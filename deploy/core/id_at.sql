@@ -11,8 +11,9 @@ parallel safe
 set search_path = ''
 as $function$
 begin
+    -- Rounded as new_id does it.
     return rpad(
-        lpad(to_hex((extract(epoch from id_at.at) * 1000)::bigint), 12, '0'), 32, '0'
+        lpad(to_hex((date_part('epoch', id_at.at) * 1000)::bigint), 12, '0'), 32, '0'
     )::uuid;
 end
 $function$;

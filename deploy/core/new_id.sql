@@ -22,7 +22,7 @@ begin
                     uuid_send(gen_random_uuid())
                     placing substring(
                         int8send(
-                            (extract(epoch from clock_timestamp()) * 1000)::bigint
+                            (date_part('epoch', clock_timestamp()) * 1000)::bigint
                         )
                         from 3
                     )

@@ -23,6 +23,11 @@ as $function$
 declare
     v_owner_id constant uuid := turnkeep.resolve_owner(get_thread.owner_id);
     v_message_limit constant integer := coalesce(get_thread.message_limit, 50);
+    v_conversation jsonb;
+    v_messages jsonb;
+    v_first_seq bigint;
+    v_linked_id uuid;
+    v_files jsonb;
 begin
     if v_message_limit not between 1 and 1000 then
         raise exception 'message_limit is out of range'
@@ -32,83 +37,97 @@ begin
                 hint = 'Pass 1 to 1000.';
     end if;
 
-    return (
-        select jsonb_build_object(
-            'conversation', jsonb_build_object(
-                'id', c.id,
-                'continuation_id', c.continuation_id,
-                'title', c.title,
-                'metadata', c.metadata,
-                'created_at', c.created_at,
-                'updated_at', c.updated_at,
-                'next_seq', c.next_seq
-            ),
-            'messages', coalesce(p.messages, '[]'),
-            'files', coalesce(
-                (
-                    select jsonb_agg(
-                        jsonb_build_object(
-                            'id', f.id,
-                            'bucket_id', f.bucket_id,
-                            'storage_path', f.storage_path,
-                            'original_name', f.original_name,
-                            'mime_type', f.mime_type,
-                            'size_bytes', f.size_bytes,
-                            'sha256', f.sha256,
-                            'file_type', f.file_type,
-                            'metadata', f.metadata,
-                            'added_at', l.added_at
-                        )
-                        order by l.added_at desc, f.id desc
-                    )
-                    from (
-                        select n.file_id, n.added_at
-                        from public.conversation_files as n
-                        where n.owner_id = v_owner_id
-                          and n.conversation_id = c.id
-                        order by n.added_at desc, n.file_id desc
-                        limit 1000
-                    ) as l
-                    join public.files as f
-                        on f.owner_id = v_owner_id
-                        and f.id = l.file_id
-                ),
-                '[]'
-            ),
-            'before_seq', case when p.first_seq > 1 then p.first_seq end
+    select
+        jsonb_build_object(
+            'id', c.id,
+            'continuation_id', c.continuation_id,
+            'title', c.title,
+            'metadata', c.metadata,
+            'created_at', c.created_at,
+            'updated_at', c.updated_at,
+            'next_seq', c.next_seq
+        ),
+        p.messages,
+        p.first_seq,
+        (
+            select l.conversation_id from public.conversation_files as l
+            where l.owner_id = v_owner_id
+              and l.conversation_id = c.id
+            limit 1
         )
-        from public.conversations as c
-        cross join lateral (
+    into v_conversation, v_messages, v_first_seq, v_linked_id
+    from public.conversations as c
+    cross join lateral (
+        select
+            min(m.seq) as first_seq,
+            jsonb_agg(
+                jsonb_build_object(
+                    'id', m.id,
+                    'seq', m.seq,
+                    'role', m.role,
+                    'content', m.content,
+                    'metadata', coalesce(m.metadata, '{}'),
+                    'file_ids', coalesce(m.file_ids, '{}'),
+                    'created_at', m.created_at
+                )
+                order by m.seq
+            ) as messages
+        from (
             select
-                min(m.seq) as first_seq,
-                jsonb_agg(
-                    jsonb_build_object(
-                        'id', m.id,
-                        'seq', m.seq,
-                        'role', m.role,
-                        'content', m.content,
-                        'metadata', coalesce(m.metadata, '{}'),
-                        'file_ids', coalesce(m.file_ids, '{}'),
-                        'created_at', m.created_at
-                    )
-                    order by m.seq
-                ) as messages
-            from (
-                select
-                    n.id, n.seq, n.role, n.content, n.metadata, n.file_ids,
-                    n.created_at
-                from public.messages as n
-                where n.owner_id = v_owner_id
-                  and n.conversation_id = c.id
-                  and n.seq < coalesce(
-                      get_thread.before_seq, 9223372036854775807
-                  )
-                order by n.seq desc
-                limit v_message_limit
-            ) as m
-        ) as p
-        where c.owner_id = v_owner_id
-          and c.continuation_id = get_thread.continuation_id
+                n.id, n.seq, n.role, n.content, n.metadata, n.file_ids,
+                n.created_at
+            from public.messages as n
+            where n.owner_id = v_owner_id
+              and n.conversation_id = c.id
+              and n.seq < coalesce(get_thread.before_seq, 9223372036854775807)
+            order by n.seq desc
+            limit v_message_limit
+        ) as m
+    ) as p
+    where c.owner_id = v_owner_id
+      and c.continuation_id = get_thread.continuation_id;
+
+    if not found then
+        return null;
+    end if;
+
+    -- A statement of its own, for those conversations that have files: it takes longer
+    -- to set up than to find nothing. A stable function sees the same in both.
+    if v_linked_id is not null then
+        select jsonb_agg(
+            jsonb_build_object(
+                'id', f.id,
+                'bucket_id', f.bucket_id,
+                'storage_path', f.storage_path,
+                'original_name', f.original_name,
+                'mime_type', f.mime_type,
+                'size_bytes', f.size_bytes,
+                'sha256', f.sha256,
+                'file_type', f.file_type,
+                'metadata', f.metadata,
+                'added_at', l.added_at
+            )
+            order by l.added_at desc, f.id desc
+        )
+        into v_files
+        from (
+            select n.file_id, n.added_at
+            from public.conversation_files as n
+            where n.owner_id = v_owner_id
+              and n.conversation_id = v_linked_id
+            order by n.added_at desc, n.file_id desc
+            limit 1000
+        ) as l
+        join public.files as f
+            on f.owner_id = v_owner_id
+            and f.id = l.file_id;
+    end if;
+
+    return jsonb_build_object(
+        'conversation', v_conversation,
+        'messages', coalesce(v_messages, '[]'),
+        'files', coalesce(v_files, '[]'),
+        'before_seq', case when v_first_seq > 1 then v_first_seq end
     );
 end
 $function$;

@@ -72,8 +72,8 @@ GUARDS = (
         APPEND_TURN,
         "look for the request's turn",
         "request_against_itself",
-        "        if append_turn.request_id is not null then\n",
-        "        if false then\n",
+        "          and not exists (\n",
+        "          and true or exists (\n",
     ),
     _guard(
         APPEND_TURN,
@@ -81,23 +81,23 @@ GUARDS = (
         "request_against_itself",
         "    -- Get the conversation and its lock.",
         """\
-    v_reply := turnkeep.replayed_turn(
-        v_owner_id,
-        (
-            select c.id from public.conversations as c
-            where c.owner_id = v_owner_id
-              and c.continuation_id = append_turn.continuation_id
-        ),
-        append_turn.request_id, append_turn.messages, v_files
+    v_unknown_ids := array(
+        select m.id from public.conversations as c
+        join public.messages as m on m.conversation_id = c.id
+        where c.owner_id = v_owner_id
+          and c.continuation_id = append_turn.continuation_id
+          and m.request_id = append_turn.request_id
     );
     -- Get the conversation and its lock.""",
         """\
-            v_reply := turnkeep.replayed_turn(
-                v_owner_id, v_conversation_id, append_turn.request_id,
-                append_turn.messages, v_files
-            );
+          and not exists (
+              select from public.messages as m
+              where m.owner_id = v_owner_id
+                and m.conversation_id = v_conversation_id
+                and m.request_id = append_turn.request_id
+          );
 """,
-        "",
+        "          and v_unknown_ids = '{}';\n",
     ),
     _guard(
         APPEND_TURN,
