@@ -10,8 +10,8 @@ WORKERS ?= $(shell echo $$(( 2 * $$(nproc) )))
 
 # What each virtual environment holds: extras of pyproject.toml.
 EXTRAS_demo := embedded
-EXTRAS_test := embedded,serve,test
-EXTRAS_lint := embedded,serve,test,lint
+EXTRAS_test := embedded,serve,supabase,langchain,openai-agents,test
+EXTRAS_lint := $(EXTRAS_test),lint
 EXTRAS_bench := embedded,test
 
 help: ## Say what there is

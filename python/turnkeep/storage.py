@@ -1,0 +1,147 @@
+"""Where the bytes of files are: Supabase Storage, or a directory.
+
+The database keeps a row for each stored object and never touches the bytes. Whoever
+does, an upload or the worker behind the outbox, goes through a `Storage`. All of them
+may be used by several threads at once.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from shutil import copyfileobj
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from turnkeep.errors import Unprocessable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+WHERE = "storage"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """What a storage says about an object."""
+
+    storage_path: str
+    size_bytes: int | None
+    """None where the storage does not know."""
+    updated_at: datetime
+
+
+class Storage(Protocol):
+    """Buckets of objects, each under a path like ``folder/name``."""
+
+    def put(
+        self,
+        bucket_id: str,
+        storage_path: str,
+        content: BinaryIO,
+        *,
+        mime_type: str | None = None,
+    ) -> None:
+        """Store all that ``content`` has, or nothing; it stands at its beginning.
+
+        An object that is there already is left as it is.
+
+        :raises turnkeep.errors.CallError: `Unavailable` when it may work later
+        """
+
+    def delete(self, bucket_id: str, storage_paths: Sequence[str]) -> dict[str, str]:
+        """Delete up to 1,000 objects; one that is not there is deleted already.
+
+        Gives, for each path whose object may still be there, the reason. What concerns
+        them all is raised.
+
+        :raises turnkeep.errors.CallError: `Unavailable` when it may work later
+        """
+
+    def list(self, bucket_id: str) -> Iterator[StoredObject]:
+        """Give every object of a bucket; none when there is no such bucket.
+
+        :raises turnkeep.errors.CallError: `Unavailable` when it may work later
+        """
+
+
+class DirectoryStorage:
+    """A folder for each bucket in one directory, a file for each object."""
+
+    def __init__(self, root: Path | str) -> None:
+        """Take the directory; it is made when something is put into it."""
+        self.root = Path(root)
+
+    def put(
+        self,
+        bucket_id: str,
+        storage_path: str,
+        content: BinaryIO,
+        *,
+        mime_type: str | None = None,  # noqa: ARG002  a file has no type
+    ) -> None:
+        """Write the object beside its place, then give it its name."""
+        target = self._path(bucket_id, storage_path)
+        if target.exists():
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        # Beside the buckets, so that nobody lists what is half written.
+        with NamedTemporaryFile(dir=self.root, prefix=".", delete=False) as file:
+            try:
+                copyfileobj(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+                _move(Path(file.name), target)
+            finally:
+                Path(file.name).unlink(missing_ok=True)
+
+    def delete(self, bucket_id: str, storage_paths: Sequence[str]) -> dict[str, str]:
+        """Delete the files, and the folders that are empty then."""
+        kept = {}
+        for storage_path in storage_paths:
+            path = self._path(bucket_id, storage_path)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                kept[storage_path] = str(error)
+                continue
+            with suppress(OSError):
+                for folder in path.relative_to(self.root).parents[:-1]:
+                    (self.root / folder).rmdir()
+        return kept
+
+    def list(self, bucket_id: str) -> Iterator[StoredObject]:
+        """Walk through the folder of the bucket."""
+        bucket = self._path(bucket_id, "")
+        for folder, _, names in os.walk(bucket):
+            for name in names:
+                path = Path(folder, name)
+                with suppress(FileNotFoundError):
+                    status = path.stat()
+                    yield StoredObject(
+                        path.relative_to(bucket).as_posix(),
+                        status.st_size,
+                        datetime.fromtimestamp(status.st_mtime, UTC),
+                    )
+
+    def _path(self, bucket_id: str, storage_path: str) -> Path:
+        parts = [bucket_id, *storage_path.split("/")]
+        if {".", ".."} & set(parts) or "/" in bucket_id or "\0" in storage_path:
+            raise Unprocessable(
+                "the path leaves its bucket",
+                where=WHERE,
+                detail=f"{storage_path} in bucket {bucket_id}",
+            )
+        return self.root.joinpath(*parts)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Give a file its name; a deletion may take an empty folder away meanwhile."""
+    while True:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            source.rename(target)
+            return
