@@ -1,5 +1,6 @@
 -- Deploy turnkeep:schema/turnkeep to pg
 -- requires: schema/roles
+-- requires: adoption/set_aside
 
 begin;
 
