@@ -30,6 +30,14 @@ COMMANDS = {
     "rebase": "running",
     "checkout": "running",
     "upgrade": "running",
+    "init": "authoring",
+    "add": "authoring",
+    "tag": "authoring",
+    "rework": "authoring",
+    "bundle": "authoring",
+    "target": "configuring",
+    "engine": "configuring",
+    "config": "configuring",
 }
 """Command name to the module of this package that defines it."""
 

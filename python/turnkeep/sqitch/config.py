@@ -13,7 +13,7 @@ import re
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from psycopg import ProgrammingError
@@ -51,8 +51,8 @@ _VALUE_PART = re.compile(
     re.VERBOSE,
 )
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b"}
-_TRUE = ("true", "yes", "on", "1")
-_FALSE = ("false", "no", "off", "0")
+TRUE = ("true", "yes", "on", "1")
+WORDS = (*TRUE, "false", "no", "off", "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,11 @@ class Config:
         value = self.values.get(key)
         if value is None:
             return None
-        if value.lower() not in (*_TRUE, *_FALSE):
+        if value.lower() not in WORDS:
             raise ConfigError(
                 f'"{value}" is neither true nor false', where=f"sqitch.conf: {key}"
             )
-        return value.lower() in _TRUE
+        return value.lower() in TRUE
 
     def first_flag(self, *keys: str) -> bool | None:
         """Give the first of several switches that is set. Raises ConfigError."""
@@ -131,34 +131,76 @@ class Target:
 def load(directory: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Read the three files. Raises ConfigError with file and line for bad syntax."""
     values: dict[str, str] = {}
-    for path in _files(directory, environ):
-        try:
-            text = path.read_text("utf-8")
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
-        values.update(parse(text, str(path)))
+    for path in files(directory, environ).values():
+        values.update(parse(read(path), str(path)))
     return Config(values)
+
+
+def read(path: Path) -> str:
+    """Read a file, as nothing if it is not there. Raises ConfigError."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
+
+
+def files(directory: Path, environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
+    """Give the three files, a later one overriding an earlier one.
+
+    The project's is searched from the directory upwards.
+    """
+    user = environ.get("SQITCH_USER_CONFIG")
+    found = {
+        "system": Path(environ.get("SQITCH_SYSTEM_CONFIG") or SYSTEM_FILE),
+        "user": Path(user) if user else Path("~/.sqitch/sqitch.conf").expanduser(),
+        "local": directory / PROJECT_FILE,
+    }
+    if named := environ.get("SQITCH_CONFIG"):
+        return {**found, "local": Path(named)}
+    here = directory.resolve()
+    for parent in here.parents if not found["local"].is_file() else ():
+        if (parent / PROJECT_FILE).is_file():
+            return {**found, "local": parent / PROJECT_FILE}
+    return found
 
 
 def parse(text: str, file: str) -> Iterator[tuple[str, str]]:
     """Read a configuration: pairs of a key like ``target.prod.uri`` and its value."""
-    text = text.replace("\r\n", "\n")
+    for part in scan(text.replace("\r\n", "\n"), file):
+        if part.key is not None:
+            yield f"{part.section}.{part.key}", part.value
+
+
+class Part(NamedTuple):
+    """A heading (without key) or a setting, and where in the text it stands."""
+
+    section: str
+    key: str | None
+    value: str
+    start: int
+    end: int
+
+
+def scan(text: str, file: str) -> Iterator[Part]:
+    """Read a configuration part by part. Raises ConfigError with file and line."""
     section, position = "", 0
     while position < len(text):
+        start = position
         if skipped := re.compile(r"\s+|[#;][^\n]*").match(text, position):
             position = skipped.end()
         elif header := _HEADER.match(text, position):
             name, sub = header.groups()
             section = name.lower() + (f".{_unquote(sub)}" if sub is not None else "")
             position = header.end()
+            yield Part(section, None, "", start, position)
         elif section and (key := _KEY.match(text, position)):
             if key[0].rstrip(" \t").endswith("="):
                 value, position = _value(text, key.end(), file)
             else:
                 value, position = "true", key.end()
-            yield f"{section}.{_key_name(section, key[1])}", value
+            yield Part(section, _key_name(section, key[1]), value, start, position)
         else:
             line = text.count("\n", 0, position) + 1
             raise ConfigError("not a section and not a setting", where=f"{file}:{line}")
@@ -270,6 +312,20 @@ def target(
     )
 
 
+def all_targets(
+    config: Config, directory: Path, environ: Mapping[str, str] = os.environ
+) -> list[Target]:
+    """Give the default target and all that the configuration names."""
+    names: dict[str | None, None] = {None: None}
+    for key, value in config.values.items():
+        if key in ("core.target", f"engine.{ENGINE}.target"):
+            names[value] = None
+        elif found := re.fullmatch(r"target\.(.+)\.uri", key):
+            names[found[1]] = None
+    found_targets = [target(config, directory, each, environ=environ) for each in names]
+    return list({each.name: each for each in found_targets}.values())
+
+
 def variables(
     config: Config, target: Target, verb: str, settings: Iterable[str] = ()
 ) -> dict[str, str]:
@@ -280,11 +336,29 @@ def variables(
     found: dict[str, str] = {}
     for section in _VARIABLES[verb]:
         found |= config.section(f"{section}.variables")
-    found |= target.variables
+    return found | target.variables | pairs(settings, "--set")
+
+
+def collected(settings: Iterable[str], option: str) -> dict[str, str | list[str]]:
+    """Read ``NAME=VALUE``; a name that comes several times has all values."""
+    found: dict[str, str | list[str]] = {}
+    for setting in settings:
+        ((name, value),) = pairs([setting], option).items()
+        before = found.get(name)
+        if before is None:
+            found[name] = value
+        else:
+            found[name] = [*([before] if isinstance(before, str) else before), value]
+    return found
+
+
+def pairs(settings: Iterable[str], option: str) -> dict[str, str]:
+    """Read ``NAME=VALUE``. Raises ConfigError for what is not."""
+    found: dict[str, str] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or not name:
-            raise ConfigError(f'"{setting}" is not NAME=VALUE', where="--set")
+            raise ConfigError(f'"{setting}" is not NAME=VALUE', where=option)
         found[name] = value
     return found
 
@@ -442,20 +516,6 @@ def _host_and_port(text: str) -> tuple[str, str]:
 
 def _default_database(environ: Mapping[str, str]) -> str:
     return environ.get("PGDATABASE") or environ.get("PGUSER") or _login()
-
-
-def _files(directory: Path, environ: Mapping[str, str]) -> Iterable[Path]:
-    yield Path(environ.get("SQITCH_SYSTEM_CONFIG") or SYSTEM_FILE)
-    user = environ.get("SQITCH_USER_CONFIG")
-    yield Path(user) if user else Path("~/.sqitch/sqitch.conf").expanduser()
-    if named := environ.get("SQITCH_CONFIG"):
-        yield Path(named)
-        return
-    here = directory.resolve()
-    for parent in (here, *here.parents):
-        if (parent / PROJECT_FILE).is_file():
-            yield parent / PROJECT_FILE
-            return
 
 
 def _key_name(section: str, key: str) -> str:

@@ -37,6 +37,18 @@ class UnknownChangeError(SqitchError):
     """A name on the command line or in a plan names no change, or several."""
 
 
+class AuthoringError(SqitchError):
+    """What was to be written into the project cannot be."""
+
+
+class TemplateError(SqitchError):
+    """The template of a new script cannot be filled."""
+
+
+class EmptyNoteError(SqitchError):
+    """The editor was left without a note for the change or the tag."""
+
+
 class ConfigError(SqitchError):
     """The configuration or the arguments do not name a target that can be used."""
 

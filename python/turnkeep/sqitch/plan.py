@@ -92,6 +92,7 @@ class Tag:
     planned_at: str
     planner_name: str
     planner_email: str
+    line: int
     info: str
     id: str
 
@@ -295,6 +296,7 @@ def decode_note(text: str | None) -> str:
 
 
 class _Line(NamedTuple):
+    number: int
     name: str
     operator: str
     is_tag: bool
@@ -416,6 +418,7 @@ class _Parser:
             )
         self._check_time(planned_at)
         return _Line(
+            number=self.number,
             name=name,
             operator=prefix["operator"] or "",
             is_tag=is_tag,
@@ -626,6 +629,7 @@ def _tag(project: str, uri: str | None, change_id: str, parsed: _Line) -> Tag:
         planned_at=parsed.planned_at,
         planner_name=parsed.planner_name,
         planner_email=parsed.planner_email,
+        line=parsed.number,
         info=info,
         id=identity.object_id("tag", info),
     )

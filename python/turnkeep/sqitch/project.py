@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 from turnkeep.sqitch import config as configuration
 from turnkeep.sqitch import plan as planning
-from turnkeep.sqitch.errors import PlanError, ScriptError, UnknownChangeError
+from turnkeep.sqitch.errors import (
+    ConfigError,
+    PlanError,
+    ScriptError,
+    UnknownChangeError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +47,26 @@ class Project:
             name, rework_tags, target.extension, directories["deploy"][is_reworked]
         )
         return directories[kind][is_reworked] / segments
+
+    def new_script(self, kind: str, name: str) -> Path:
+        """Give the path of a new change's script; ``kind`` may be one's own."""
+        target = self.target
+        directory = {
+            "deploy": target.deploy_dir,
+            "revert": target.revert_dir,
+            "verify": target.verify_dir,
+        }.get(kind, target.top_dir / kind)
+        return directory / f"{name}.{target.extension}"
+
+    def reworked_script(self, kind: Kind, name: str) -> Path:
+        """Give the path under which a script is kept; ``name`` ends in ``@tag``."""
+        target = self.target
+        directory = {
+            "deploy": target.reworked_deploy_dir,
+            "revert": target.reworked_revert_dir,
+            "verify": target.reworked_verify_dir,
+        }[kind]
+        return directory / f"{name}.{target.extension}"
 
     def reread(self) -> Project:
         """Read the plan again: another branch may be checked out."""
@@ -127,6 +152,52 @@ def open_project(  # noqa: PLR0913 - what the command line may say
         plan=read_plan(resolved.plan_file),
         person=configuration.person(config, environ),
     )
+
+
+def projects_to_write(  # noqa: PLR0913 - what the command line may say
+    directory: Path,
+    arguments: Sequence[str],
+    *,
+    names: int,
+    are_all: bool,
+    plan_file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> tuple[list[str], list[Project]]:
+    """Sort the arguments of a verb that writes: up to so many names, and targets.
+
+    Gives the names, and the projects of the targets: of the default one if none is
+    named, of every one with ``are_all``. Raises ConfigError or PlanError.
+    """
+    config = configuration.load(directory, environ)
+    found: list[str] = []
+    targets: dict[str, Target] = {}
+    every = configuration.all_targets(config, directory, environ)
+    for argument in arguments:
+        is_target = config.get(f"target.{argument}.uri") or argument.startswith("db:")
+        by_plan = [each for each in every if str(each.plan_file) == argument]
+        if is_target or argument == configuration.ENGINE:
+            chosen = configuration.target(config, directory, argument, environ=environ)
+        elif by_plan and by_plan[0].plan_file.exists():
+            chosen = by_plan[0]
+        elif len(found) < names:
+            found.append(argument)
+            continue
+        else:
+            raise ConfigError(f'Unknown argument "{argument}"')
+        targets[chosen.name] = chosen
+    if are_all and targets:
+        raise ConfigError(
+            "Cannot specify both --all and engine, target, or plan arguments"
+        )
+    person = configuration.person(config, environ)
+    chosen_targets = every if are_all else list(targets.values()) or every[:1]
+    return found, [
+        Project(config, each, read_plan(each.plan_file), person)
+        for each in (
+            replace(target, plan_file=plan_file or target.plan_file)
+            for target in chosen_targets
+        )
+    ]
 
 
 def read_plan(path: Path) -> Plan:
