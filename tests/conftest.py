@@ -14,4 +14,5 @@ pytest_plugins = [
     "support.databases",
     "support.pgtap",
     "support.gateway",
+    "support.transports",
 ]

@@ -21,6 +21,10 @@ class TurnkeepError(Exception):
         return f"{text}\nhint: {self.hint}" if self.hint else text
 
 
+class Misconfigured(TurnkeepError):
+    """An address or a key is missing, or does not fit what is asked of the client."""
+
+
 class CallError(TurnkeepError):
     """A call failed; the class says why, by SQLSTATE, and the cause is chained.
 
@@ -84,6 +88,14 @@ class Unavailable(CallError):
     The call may have been carried out. Sent again with the same request_id it is not
     carried out twice.
     """
+
+
+class Closed(CallError):
+    """The client was closed before the call."""
+
+
+class Unreachable(Unavailable):
+    """Nobody answered at the first attempt: most likely it is named wrongly."""
 
 
 BY_SQLSTATE: dict[str, type[CallError]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from io import BufferedReader
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import quote
 
 import httpx
@@ -79,7 +79,7 @@ class SupabaseStorage:
     ) -> None:
         """Upload the object as a stream."""
         # The client reads what is no BufferedReader as the name of a file.
-        reader = BufferedReader(cast("RawIOBase", content))
+        reader: BufferedReader[Any] = BufferedReader(cast("RawIOBase", content))
         try:
             with _translated(f"{storage_path} in bucket {bucket_id}"):
                 self._client.from_(bucket_id).upload(

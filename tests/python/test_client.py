@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,6 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from turnkeep import client as module
 from turnkeep.calls import (
     append_turn,
     cleanup_orphaned_files,
@@ -32,6 +33,7 @@ from turnkeep.errors import (
     Unavailable,
     Unprocessable,
 )
+from turnkeep.transports import postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,7 +181,7 @@ def test_an_exhausted_pool_is_tried_again_and_then_unavailable(
     connection: psycopg.Connection[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "CONNECT_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(postgresql, "CONNECT_TIMEOUT_SECONDS", 1)
     with (
         Client(database, max_size=1, retry_budget=0.1) as client,
         ThreadPoolExecutor() as threads,
@@ -292,11 +294,21 @@ def test_what_cannot_be_reached_is_unavailable_at_once(database: str) -> None:
 def test_a_reply_of_another_form_is_no_success(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "send", lambda *_: b'{"conversation_id": 1}')
+    monkeypatch.setattr(postgresql, "send", lambda *_: b'{"conversation_id": 1}')
     with pytest.raises(CallError, match="another form") as raised:
         client(append_turn("c", HELLO))
     assert raised.value.hint
     assert "was carried out" in raised.value.hint
+
+
+def test_the_package_imports_no_driver_before_a_client_is_asked_for() -> None:
+    code = (
+        "import sys, turnkeep\n"
+        "assert not {'psycopg', 'httpx', 'msgspec', 'asyncio'} & set(sys.modules)\n"
+        "assert turnkeep.connect and turnkeep.AsyncClient\n"
+        "assert 'psycopg' in sys.modules and 'httpx' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
 
 
 def test_a_link_that_existed_is_a_debug_line(

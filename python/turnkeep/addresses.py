@@ -1,0 +1,134 @@
+"""Where a client finds its database, and with which keys it may come in.
+
+`postgresql://...`, or what else libpq takes, is a direct connection. `https://...` is a
+Supabase project, or any PostgREST.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from turnkeep.database import ENVIRONMENT_VARIABLE
+from turnkeep.errors import Misconfigured
+
+PROJECT_VARIABLE = "SUPABASE_URL"
+SERVICE_KEYS = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
+PUBLIC_KEYS = ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
+REST_PATH = "/rest/v1"
+STORAGE_PATH = "/storage/v1"
+AccessToken = str | Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A server, over PostgreSQL's own protocol."""
+
+    conninfo: str = field(compare=False)
+    parameters: tuple[tuple[str, object], ...]
+    """libpq's, sorted: what says whether two are the same."""
+    prepared: bool | None = None
+    """False behind a pooler in transaction mode; None: find out by the port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A Supabase project, through its gateway."""
+
+    url: str
+    """Of the REST API."""
+    key: str = field(repr=False)
+    """An API key: `sb_publishable_...`, `sb_secret_...`, or one of the older tokens."""
+    access_token: AccessToken | None = field(default=None, repr=False)
+    """A signed-in user's own token, or what gives a fresh one for each call."""
+
+    @property
+    def storage_url(self) -> str:
+        """Where the Storage API is."""
+        return self.url.removesuffix(REST_PATH) + STORAGE_PATH
+
+
+Address = Direct | Project
+Target = str | Mapping[str, str] | Address | None
+
+
+def find_address(
+    target: Target = None,
+    *,
+    key: str | None = None,
+    access_token: AccessToken | None = None,
+    prepared: bool | None = None,
+) -> Address:
+    """Find out where to connect: a URL, or an environment that names one.
+
+    The environment is the process's own when `target` is None. It names a database by
+    `TURNKEEP_DATABASE_URL`, or a project by `SUPABASE_URL`; otherwise libpq's variables
+    and defaults hold. A project's key is that of the service, if there is one; for a
+    user (`access_token`) it is the public one.
+
+    :raises turnkeep.errors.Misconfigured: a key is missing, or is one too many
+    """
+    if isinstance(target, Direct | Project):
+        return target
+    environ = target if isinstance(target, Mapping) else os.environ
+    url = target if isinstance(target, str) else _named_in(environ)
+    if url.startswith(("https://", "http://")):
+        key = key or _key_in(environ, url, for_user=access_token is not None)
+        return Project(rest_url(url), key, access_token)
+    if key or access_token:
+        raise Misconfigured(
+            "a key is for Supabase's gateway, and this is a direct connection",
+            hint="pass the project's URL, https://...; or acting_as(user_id)",
+        )
+    conninfo, is_pooled = _without_hint(url)
+    try:
+        parameters = tuple(sorted(conninfo_to_dict(conninfo).items()))
+    except ProgrammingError as cause:
+        raise Misconfigured(
+            str(cause).strip(), hint="pass postgresql://... or https://..."
+        ) from cause
+    return Direct(conninfo, parameters, False if is_pooled else prepared)
+
+
+def rest_url(url: str) -> str:
+    """Give the URL of the REST API: Supabase's path, unless the URL has its own."""
+    parts = urlsplit(url)
+    return url.rstrip("/") if parts.path.strip("/") else url.rstrip("/") + REST_PATH
+
+
+def _named_in(environ: Mapping[str, str]) -> str:
+    for name in (ENVIRONMENT_VARIABLE, PROJECT_VARIABLE):
+        if url := environ.get(name):
+            return url
+    return ""
+
+
+def _key_in(environ: Mapping[str, str], url: str, *, for_user: bool) -> str:
+    names = (*PUBLIC_KEYS, *SERVICE_KEYS) if for_user else (*SERVICE_KEYS, *PUBLIC_KEYS)
+    # The keys of one project are not shown to another.
+    if environ.get(PROJECT_VARIABLE, url).rstrip("/") == url.rstrip("/"):
+        for name in names:
+            if key := environ.get(name):
+                return key
+    raise Misconfigured(
+        "the project's key is missing",
+        where=url,
+        hint=f"pass key=..., or set one of {', '.join(names)}",
+    )
+
+
+def _without_hint(url: str) -> tuple[str, bool]:
+    """Take `pgbouncer=true` out, with which Supabase marks its pooler's URLs."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        return url, False
+    parts = urlsplit(url)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    others = [pair for pair in pairs if pair[0] != "pgbouncer"]
+    if pairs == others:
+        return url, False
+    return urlunsplit(parts._replace(query=urlencode(others))), True

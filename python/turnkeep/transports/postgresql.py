@@ -1,0 +1,398 @@
+"""Send calls over PostgreSQL's own protocol: psycopg and its pools.
+
+Nothing is ever left in a session: what a user's call sets, its own transaction ends.
+Through a pooler in transaction mode no statement is prepared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from copy import copy
+from functools import cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
+
+import msgspec
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
+
+from turnkeep.errors import (
+    CallError,
+    Closed,
+    Misconfigured,
+    NotDeployed,
+    Unavailable,
+    Unprocessable,
+    Unreachable,
+    class_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from uuid import UUID
+
+    from turnkeep.calls import Call, Function
+
+CONNECT_TIMEOUT_SECONDS = 10
+TRANSACTION_POOLER_PORT = "6543"
+"""Where Supabase has its pooler in transaction mode."""
+PREPARED_AFTER = 5
+"""Executions; psycopg's own default."""
+ASSUME_USER = (
+    b"select set_config('role', 'authenticated', true),"
+    b" set_config('request.jwt.claims', %s, true)"
+)
+FAILURES = (psycopg.Error, PoolTimeout, UnicodeEncodeError)
+"""All that sending a call may raise."""
+
+
+class OverPool:
+    """What the two transports of this module have in common."""
+
+    user_id: UUID | None = None
+    _claims: str | None = None
+    _pool: LazyPool | AsyncLazyPool
+
+    def acting_as(self, user_id: UUID) -> Self:
+        """Give a transport whose calls run as `authenticated` with the user's claims.
+
+        The role that connects has to be a member of `authenticated`.
+        """
+        view = copy(self)
+        view.user_id = user_id
+        claims = {"sub": str(user_id), "role": "authenticated"}
+        view._claims = msgspec.json.encode(claims).decode()  # noqa: SLF001
+        return view
+
+    def signed_in(self, access_token: str) -> Self:  # noqa: ARG002
+        """Refuse.
+
+        :raises turnkeep.errors.Misconfigured: only the gateway can check a token
+        """
+        raise Misconfigured(
+            "a token can be checked by the gateway alone",
+            hint="on a direct connection: acting_as(user_id)",
+        )
+
+    def statistics(self) -> dict[str, int]:
+        """Say what the pool counts: `pool_size`, `requests_waiting` and so on."""
+        return self._pool.pool.get_stats()
+
+
+class PostgreSQL(OverPool):
+    """A `Transport` over a pool of connections, opened by the first call."""
+
+    def __init__(
+        self,
+        conninfo: str = "",
+        *,
+        max_size: int = 10,
+        prepared: bool | None = None,
+        connection_class: type[psycopg.Connection[Any]] = psycopg.Connection,
+    ) -> None:
+        """Describe the pool; whether to prepare is found out when `prepared` is None.
+
+        It is not done through port 6543, Supabase's pooler in transaction mode.
+        """
+        self._pool: LazyPool = LazyPool(
+            **pool_description(conninfo, max_size, prepared=prepared),
+            connection_class=connection_class,
+        )
+
+    def send(self, call: Call[Any]) -> bytes:
+        """Send a call once: one statement; for a user a transaction, in one trip."""
+        try:
+            pool = self._pool.get()
+            connection = pool.getconn()
+            try:
+                if self._claims is None:
+                    return send(connection, call)
+                with connection.pipeline(), connection.transaction():
+                    connection.execute(ASSUME_USER, (self._claims,))
+                    cursor = connection.execute(*query(call))
+                return document(cursor)
+            finally:
+                # Not the pool's context manager: there is no transaction to end.
+                pool.putconn(connection)
+        except FAILURES as cause:
+            raise translate(cause, call.function.name) from cause
+
+    def recover(self) -> None:
+        """Replace dead connections.
+
+        A restarted server leaves a pool full of them; each would cost an attempt.
+        """
+        self._pool.pool.check()
+
+    def close(self) -> None:
+        """Close the pool for good."""
+        self._pool.close()
+
+
+class AsyncPostgreSQL(OverPool):
+    """An `AsyncTransport` over a pool of connections, opened by the first call."""
+
+    def __init__(
+        self,
+        conninfo: str = "",
+        *,
+        max_size: int = 10,
+        prepared: bool | None = None,
+        connection_class: type[psycopg.AsyncConnection[Any]] = psycopg.AsyncConnection,
+    ) -> None:
+        """Describe the pool as `PostgreSQL` does."""
+        self._pool: AsyncLazyPool = AsyncLazyPool(
+            **pool_description(conninfo, max_size, prepared=prepared),
+            connection_class=connection_class,
+        )
+
+    async def send(self, call: Call[Any]) -> bytes:
+        """Send a call once: one statement; for a user a transaction, in one trip."""
+        try:
+            pool = await self._pool.get()
+            connection = await pool.getconn()
+            try:
+                if self._claims is None:
+                    return document(await connection.execute(*query(call)))
+                async with connection.pipeline(), connection.transaction():
+                    await connection.execute(ASSUME_USER, (self._claims,))
+                    cursor = await connection.execute(*query(call))
+                return document(cursor)
+            finally:
+                await pool.putconn(connection)
+        except FAILURES as cause:
+            raise translate(cause, call.function.name) from cause
+
+    async def recover(self) -> None:
+        """Replace dead connections."""
+        await self._pool.pool.check()
+
+    async def close(self) -> None:
+        """Close the pool for good."""
+        await self._pool.close()
+
+
+class LazyPool:
+    """A pool that opens when it is needed, and is another one in a forked process."""
+
+    def __init__(self, **description: Any) -> None:
+        """Take what the pool is made with."""
+        self._description = description
+        self.renew()
+        _lazy_pools.add(self)
+
+    def renew(self) -> None:
+        """Make the pool; one that was there belongs to the process that opened it."""
+        self._lock = Lock()
+        self._is_open = False
+        self.pool = ConnectionPool[Any](**self._description)
+
+    def get(self) -> ConnectionPool[Any]:
+        """Give the pool, open.
+
+        :raises turnkeep.errors.Unreachable: the first connection of all failed
+        """
+        if not self._is_open:
+            with self._lock:
+                if not self._is_open:
+                    try:
+                        # A pool tells nobody why it cannot connect; a connection does.
+                        psycopg.connect(
+                            self._description["conninfo"],
+                            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                        ).close()
+                    except psycopg.Error as cause:
+                        raise unreachable(cause) from cause
+                    self.pool.open()
+                    self._is_open = True
+        return self.pool
+
+    def close(self) -> None:
+        """Close the pool for good."""
+        with self._lock:
+            self._is_open = True
+            self.pool.close()
+
+
+class AsyncLazyPool:
+    """A `LazyPool` for one event loop, which closes it at its end at the latest."""
+
+    def __init__(self, **description: Any) -> None:
+        """Take what the pool is made with."""
+        self._description = description
+        self.renew()
+        _lazy_pools.add(self)
+
+    def renew(self) -> None:
+        """Make the pool; one that was there belongs to the process that opened it."""
+        self._lock = asyncio.Lock()
+        self._is_open = False
+        self._closing: AsyncGenerator[None, None] | None = None
+        self.pool = AsyncConnectionPool[Any](**self._description)
+
+    async def get(self) -> AsyncConnectionPool[Any]:
+        """Give the pool, open.
+
+        :raises turnkeep.errors.Unreachable: the first connection of all failed
+        """
+        if not self._is_open:
+            async with self._lock:
+                if not self._is_open:
+                    try:
+                        connection = await psycopg.AsyncConnection.connect(
+                            self._description["conninfo"],
+                            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                        )
+                    except psycopg.Error as cause:
+                        raise unreachable(cause) from cause
+                    await connection.close()
+                    await self.pool.open()
+                    self._closing = closing_with_loop(self.pool)
+                    await anext(self._closing)
+                    self._is_open = True
+        return self.pool
+
+    async def close(self) -> None:
+        """Close the pool for good."""
+        async with self._lock:
+            self._is_open = True
+            if self._closing:
+                await self._closing.aclose()
+
+
+async def closing_with_loop(
+    pool: AsyncConnectionPool[Any],
+) -> AsyncGenerator[None, None]:
+    """Close a pool when this generator is closed: the loop does so before it ends."""
+    try:
+        yield
+    finally:
+        await pool.close()
+
+
+_lazy_pools: WeakSet[LazyPool | AsyncLazyPool] = WeakSet()
+_inherited: list[object] = []
+"""Pools of the parent process: never closed here, that would end its connections."""
+
+
+def _renew_after_fork() -> None:
+    for lazy in list(_lazy_pools):
+        _inherited.append(lazy.pool)
+        lazy.renew()
+
+
+os.register_at_fork(after_in_child=_renew_after_fork)
+
+
+def pool_description(
+    conninfo: str, max_size: int, *, prepared: bool | None
+) -> dict[str, Any]:
+    """Give the arguments with which either kind of pool is made."""
+    if prepared is None:
+        ports = str(conninfo_to_dict(conninfo).get("port", "")).split(",")
+        prepared = TRANSACTION_POOLER_PORT not in ports
+    return {
+        "conninfo": conninfo,
+        "kwargs": {
+            "autocommit": True,
+            "prepare_threshold": PREPARED_AFTER if prepared else None,
+        },
+        "min_size": 1,
+        "max_size": max_size,
+        "timeout": CONNECT_TIMEOUT_SECONDS,
+        "open": False,
+    }
+
+
+def send(connection: psycopg.Connection[Any], call: Call[Any]) -> bytes:
+    """Send a call over one connection, once, and give the reply as it came."""
+    return document(connection.execute(*query(call)))
+
+
+def query(call: Call[Any]) -> tuple[bytes, dict[str, object]]:
+    """Give the statement of a call and its parameters."""
+    arguments = call.arguments
+    return statement(call.function), {
+        name: adapt(arguments[name], kind)
+        for name, kind in call.function.parameters.items()
+    }
+
+
+def document(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bytes:
+    """Give the one value of a result, a JSON document."""
+    value = cursor.pgresult.get_value(0, 0) if cursor.pgresult else None
+    return b"null" if value is None else value
+
+
+@cache
+def statement(function: Function[Any]) -> bytes:
+    """Write the statement that calls a function: one column, one JSON document."""
+    arguments = sql.SQL(", ").join(
+        sql.SQL("{} => {}::{}").format(
+            sql.Identifier(name), sql.Placeholder(name), sql.SQL(kind)
+        )
+        for name, kind in function.parameters.items()
+    )
+    form = (
+        "select to_jsonb(reply) from {}({}) as reply"
+        if function.returns_table
+        else "select {}({})"
+    )
+    query = sql.SQL(form).format(sql.Identifier("public", function.name), arguments)
+    return query.as_bytes(None)
+
+
+def adapt(value: object, kind: str) -> object:
+    """Give an argument in the form that psycopg sends as the parameter's type."""
+    if kind == "jsonb" and value is not None:
+        return msgspec.json.encode(value).decode()
+    return value
+
+
+def translate(
+    cause: psycopg.Error | PoolTimeout | UnicodeEncodeError, function: str
+) -> CallError:
+    """Give what psycopg raised as one of ours: message, detail, hint, SQLSTATE."""
+    if isinstance(cause, UnicodeEncodeError):
+        # Half of a surrogate pair is no character, to us as to the server.
+        return Unprocessable(str(cause), where=function, sqlstate="22021")
+    if isinstance(cause, PoolClosed):
+        return Closed("the client is closed", where=function)
+    if isinstance(cause, PoolTimeout):
+        return Unavailable(
+            str(cause),
+            where=function,
+            hint="the server is gone, or calls hold every connection of the pool",
+        )
+    if cause.sqlstate is None:
+        if isinstance(cause, psycopg.DataError):
+            # psycopg refuses to send it, as the server would to store it.
+            return Unprocessable(str(cause), where=function, sqlstate="22021")
+        # Otherwise the server said nothing because the connection is lost.
+        is_lost = isinstance(cause, psycopg.OperationalError)
+        kind = Unavailable if is_lost else CallError
+        return kind(str(cause).strip(), where=function)
+    kind = class_for(cause.sqlstate)
+    hint = cause.diag.message_hint
+    if kind is NotDeployed:
+        hint = "deploy it: turnkeep deploy"
+    return kind(
+        cause.diag.message_primary or str(cause),
+        where=function,
+        detail=cause.diag.message_detail,
+        hint=hint,
+        sqlstate=cause.sqlstate,
+    )
+
+
+def unreachable(cause: psycopg.Error) -> Unreachable:
+    """Give the failure of a first connection as one of ours."""
+    return Unreachable(
+        str(cause).strip(),
+        hint="check the address, the user and the password, and that the server is "
+        "running",
+    )

@@ -1,0 +1,211 @@
+"""A call is the same call over every transport: replies, refusals, retries, the log."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from turnkeep import calls
+from turnkeep.calls import append_turn, get_thread, link_files_to_conversation
+from turnkeep.errors import (
+    CallError,
+    Closed,
+    Conflict,
+    Forbidden,
+    InvalidArgument,
+    NotFound,
+    TooLarge,
+    Unprocessable,
+)
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from support.transports import Caller
+    from turnkeep.calls import Call, NewMessage
+
+HELLO: list[NewMessage] = [{"role": "user", "content": "Hello, Zoë 👋"}]
+OTHERS: list[NewMessage] = [{"role": "user", "content": "Bye"}]
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [
+        (record.levelname, record.getMessage())
+        for record in caplog.records
+        if record.name == "turnkeep.client"
+    ]
+
+
+def test_every_function_answers_with_its_type(caller: Caller) -> None:
+    turn = append_turn(
+        "shapes",
+        HELLO,
+        files=[{"storage_path": "a.png", "size_bytes": 7}, {"id": uuid4()}],
+        request_id="1",
+        title="Shapes",
+        metadata={"deep": {"er": [1, None, "ä"]}},
+    )
+    first = caller(turn)
+    assert (first.created, first.replayed, first.next_seq) == (True, False, 2)
+    again = caller(turn)
+    assert (again.replayed, again.messages) == (True, first.messages)
+    file_ids = [file.id for file in first.files]
+    thread = caller(get_thread("shapes", message_limit=1))
+    assert thread
+    assert thread.messages[0].content == HELLO[0]["content"]
+    assert thread.conversation.metadata == {"deep": {"er": [1, None, "ä"]}}
+    assert caller(get_thread("nobody")) is None
+    others: list[Call[Any]] = [
+        calls.register_files([{"storage_path": "b.png", "metadata": {"a": 1}}]),
+        link_files_to_conversation(first.conversation_id, file_ids),
+        calls.link_file_to_conversation(first.conversation_id, file_ids[0]),
+        calls.unlink_files_from_conversation(first.conversation_id, file_ids),
+        calls.cleanup_orphaned_files(timedelta(days=1, seconds=1.5), dry_run=True),
+        calls.claim_storage_deletions("worker", lease=timedelta(minutes=1)),
+        calls.finish_storage_deletions("worker", [uuid4()]),
+        calls.upsert_conversation("shapes", title="Forms"),
+        calls.list_conversations(page_size=5),
+        calls.index_messages(),
+        calls.search_messages("hello"),
+        calls.set_search_language("simple"),
+        calls.truncate_thread("shapes", 0),
+        calls.delete_conversation("shapes"),
+        calls.forget_owner(uuid4()),
+        calls.health(),
+    ]
+    for call in others:
+        assert isinstance(caller(call), call.function.reply), call.function.name
+    cleaned = caller(calls.cleanup_orphaned_files(timedelta(0)))
+    assert (cleaned.deleted_count, cleaned.more) == (2, False)
+    assert caller.retries == 0
+
+
+REFUSALS: list[tuple[Call[Any], type[CallError], set[str]]] = [
+    (link_files_to_conversation(uuid4(), []), NotFound, {"PT404"}),
+    (append_turn("c", OTHERS, request_id="1"), Conflict, {"PT409"}),
+    (append_turn("c", HELLO * 201), TooLarge, {"PT413"}),
+    (append_turn("", HELLO), Unprocessable, {"PT422"}),
+    (append_turn("c", [17]), InvalidArgument, {"PT400"}),  # type: ignore[list-item]
+    (append_turn("c", HELLO, owner_id="me"), InvalidArgument, {"22P02"}),  # type: ignore[arg-type]
+    # Who refuses a character that is none depends on the way.
+    (append_turn("a\0b", HELLO), Unprocessable, {"22021", "22P05"}),
+    (append_turn("half of \ud83d", HELLO), Unprocessable, {"22021"}),
+]
+
+
+def test_a_refusal_is_raised_at_once_by_its_sqlstate(
+    caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    caller(append_turn("c", HELLO, request_id="1"))
+    for call, kind, sqlstates in REFUSALS:
+        caplog.clear()
+        with pytest.raises(CallError) as raised:
+            caller(call)
+        error = raised.value
+        assert type(error) is kind
+        assert error.sqlstate in sqlstates
+        assert error.where == call.function.name
+        assert error.__cause__ is not None
+        assert logged(caplog) == [("ERROR", str(error))]
+    assert caller.retries == 0
+
+
+def test_an_exception_has_all_that_the_server_said(caller: Caller) -> None:
+    caller(append_turn("c", HELLO, request_id="r7"))
+    with pytest.raises(Conflict, match="request_id was used") as raised:
+        caller(append_turn("c", OTHERS, request_id="r7"))
+    assert "r7" in (raised.value.detail or "")
+    assert raised.value.hint
+
+
+def test_a_lost_reply_is_asked_for_again_and_the_turn_stored_once(
+    caller: Caller, connection: psycopg.Connection[Any]
+) -> None:
+    caller(append_turn("c", HELLO))
+    caller.lose_reply()
+    reply = caller(append_turn("c", OTHERS))
+    assert reply.replayed
+    assert caller.retries == 1
+    stored = connection.execute("select count(*) from public.messages").fetchone()
+    assert stored == (2,)
+
+
+def test_each_event_is_logged_at_its_level_and_none_is_swallowed(
+    caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    first = caller(append_turn("c", HELLO, request_id="1", files=[{"id": uuid4()}]))
+    registered = caller(calls.register_files([{"storage_path": "a"}])).files[0].id
+    link = link_files_to_conversation(first.conversation_id, [registered])
+    caller(link)
+    assert logged(caplog) == []
+    caller(link)
+    caller(append_turn("c", HELLO, request_id="1", files=[{"id": uuid4()}]))
+    caller.lose_reply()
+    caller(append_turn("c", HELLO, request_id="2"))
+    with pytest.raises(NotFound):
+        caller(link_files_to_conversation(uuid4(), [registered]))
+    texts = [f"{level} {text.partition(chr(10))[0]}" for level, text in logged(caplog)]
+    assert texts[0] == "DEBUG link_files_to_conversation: 1 links existed"
+    assert texts[1] == "DEBUG append_turn: replay of request 1"
+    assert texts[2].startswith("WARNING append_turn: attempt 1 failed, trying again")
+    assert texts[3] == "DEBUG append_turn: replay of request 2"
+    assert texts[4].startswith("ERROR link_files_to_conversation: ")
+    assert len(texts) == 5
+
+
+def test_a_users_calls_are_under_that_users_row_security(
+    caller: Caller, connection: psycopg.Connection[Any]
+) -> None:
+    one, two = uuid4(), uuid4()
+    caller(append_turn("c", HELLO))
+    for user_id, times in ((one, 1), (two, 2)):
+        user = caller.for_user(user_id)
+        assert user.client.user_id == user_id
+        for _ in range(times):
+            user(append_turn("c", HELLO))
+        thread = user(get_thread("c"))
+        assert thread
+        assert len(thread.messages) == times
+        with pytest.raises(Forbidden) as raised:
+            user(append_turn("c", HELLO, owner_id=UUID(int=9)))
+        assert raised.value.sqlstate == "PT403"
+        with pytest.raises(Forbidden):
+            user(calls.cleanup_orphaned_files())
+    # The service's own calls, over the same connections, are the service's again.
+    thread = caller(get_thread("c"))
+    assert thread
+    assert len(thread.messages) == 1
+    assert caller(calls.cleanup_orphaned_files()).deleted_count == 0
+    owners = connection.execute(
+        "select owner_id, count(*) from public.messages group by 1 order by 2, 1"
+    ).fetchall()
+    assert owners == [(UUID(int=0), 1), (one, 1), (two, 2)]
+    assert caller.retries == 0
+
+
+def test_a_user_needs_what_the_transport_can_check(caller: Caller) -> None:
+    wrong = (
+        (lambda: caller.client.acting_as(uuid4()))
+        if caller.gateway
+        else (lambda: caller.client.signed_in("token"))
+    )
+    with pytest.raises(Exception, match="token") as raised:
+        wrong()
+    assert type(raised.value).__name__ == "Misconfigured"
+    assert raised.value.hint  # type: ignore[attr-defined]
+
+
+def test_a_closed_client_says_so_at_once(caller: Caller) -> None:
+    caller(get_thread("c"))
+    if caller.runner:
+        caller.run(caller.client.close())
+    else:
+        caller.client.close()
+    with pytest.raises(Closed):
+        caller(get_thread("c"))
+    assert caller.retries == 0
