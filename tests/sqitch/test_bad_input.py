@@ -74,7 +74,7 @@ def test_a_requirement_that_the_plan_does_not_have(project: Workspace) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("begin;\nselect 1;\n\\gexec\ncommit;\n", r"deploy/b.sql:3: \gexec is not"),
+        ("begin;\nselect 1;\n\\watch\ncommit;\n", r"deploy/b.sql:3: \watch is not"),
         (b"select '\xe9';\n", "deploy/b.sql:1: byte 0xe9 is not UTF-8"),
         ("begin;\nvacuum;\ncommit;\n", "deploy/b.sql:2: vacuum cannot run inside"),
         ("begin;\nselect 1;\n", "deploy/b.sql:1: BEGIN without COMMIT"),
@@ -84,6 +84,9 @@ def test_a_requirement_that_the_plan_does_not_have(project: Workspace) -> None:
 def test_a_script_that_cannot_be_used(
     project: Workspace, text: str | bytes | None, message: str
 ) -> None:
+    project.write(
+        "sqitch.conf", '[core]\nengine = pg\n[engine "pg"]\nclient = nosuch\n'
+    )
     if text is None:
         (project.directory / "deploy/b.sql").unlink()
     else:

@@ -7,6 +7,8 @@ import pytest
 from turnkeep.sqitch import lexer
 from turnkeep.sqitch.errors import ScriptError
 
+from .reading import statements
+
 ATOMIC = """create function f() returns int begin atomic
     select 1; select case when true then 2 end;
 end"""
@@ -14,7 +16,7 @@ VARIABLES = {"t": "my table", "n": "42", "q": "it's", "b": "a\\b", "two": "1; se
 
 
 def split(text: str) -> list[str]:
-    return [each.sql for each in lexer.split(text, "x.sql", VARIABLES)]
+    return [each.sql for each in statements(text, VARIABLES)]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_a_value_may_contain_a_semicolon() -> None:
 
 
 def test_a_variable_that_contains_itself_is_not_expanded_for_ever() -> None:
-    (statement,) = lexer.split("select :a;", "x.sql", {"a": "1, :a"})
+    (statement,) = statements("select :a;", {"a": "1, :a"})
     assert statement.sql == "select 1, :a"
 
 
@@ -104,26 +106,37 @@ def test_a_variable_that_contains_itself_is_not_expanded_for_ever() -> None:
     ],
 )
 def test_set_reads_its_arguments_as_psql_does(command: str, value: str) -> None:
-    (statement,) = lexer.split(f"{command}\nselect :'v';", "x.sql", VARIABLES)
+    (statement,) = statements(f"{command}\nselect :'v';", VARIABLES)
     assert statement.sql == f"select {lexer.quote_literal(value)}"
 
 
 def test_set_does_not_reach_the_variables_of_the_caller() -> None:
-    lexer.split("\\set n 1\nselect :n;", "x.sql", VARIABLES)
+    statements("\\set n 1\nselect :n;", VARIABLES)
     assert VARIABLES["n"] == "42"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("select 1;\n\\gexec", r"x.sql:2: \gexec is not supported"),
-        ("\\i other.sql\n", r"x.sql:1: \i is not supported"),
-        ("select 1 \\g\n", r"x.sql:1: \g is not supported"),
-        ("\n\\set v `date`\n", "x.sql:2: \\set with a shell command is not supported"),
+        ("select 1;\n\\watch", r"x.sql:2: \watch is not supported"),
+        ("\\i nosuch.sql\n", "x.sql:1: nosuch.sql cannot be included: No such file"),
+        ("\\i `echo x`\n", r"x.sql:1: \i of a file that only the run can name"),
+        ("select 1 \\g (format=csv)\n", r"x.sql:1: \g with options is not supported"),
+        ("\\nosuch\n", r"x.sql:1: invalid command \nosuch"),
+        ("\\if 0\n\\nosuch\n\\endif\n", r"x.sql:2: invalid command \nosuch"),
+        ("\\if 1\nselect 1;\n", r"x.sql: the file ends inside an \if"),
+        ("\\else\n", r"x.sql:1: \else: no matching \if"),
+        ("\\if 1\n\\else\n\\elif 1\n\\endif", r"x.sql:3: \elif: cannot occur after"),
+        ("\\copy t\n", r"x.sql:1: \copy: parse error"),
+        ("\\restrict a\n\\echo b\n", r"x.sql:2: \echo behind \restrict"),
+        ("\\set a 'b\n", "x.sql:1: a quote is not closed"),
         ("\\set ON_ERROR_STOP off\n", r"x.sql:1: \set ON_ERROR_STOP off is not"),
         ("\\set ON_ERROR_ROLLBACK on\n", r"x.sql:1: \set ON_ERROR_ROLLBACK on is"),
         ("\\set 1-a 2\n", 'x.sql:1: invalid variable name: "1-a"'),
-        ("copy t from stdin;\n1\n\\.\n", "x.sql:1: copy with stdin is not supported"),
+        (
+            "copy t from stdin \\; table t;\n1\n\\.\n",
+            "x.sql:1: \\; and COPY FROM STDIN",
+        ),
         ("select 1;\nselect 'a;\n", "x.sql:2: a string is not closed"),
         ("select 1;\n/* a", "x.sql:2: a comment is not closed"),
         ("\n\nselect $a$;", "x.sql:3: $a$ is not closed"),
@@ -146,12 +159,12 @@ def test_a_switch_may_be_set_to_what_it_is() -> None:
 
 def test_statements_know_their_lines() -> None:
     text = "-- one\n\nselect\n  1;\n\\set v 'a'\nselect 2,\n  :'v',\n  3;"
-    first, second = lexer.split(text, "x.sql", {})
+    first, second = statements(text, {})
     assert (first.line, second.line) == (3, 6)
     assert second.sql == "select 2,\n  'a',\n  3"
-    assert second.line_at(second.sql.index("3") + 1) == 8
+    assert second.where_at(second.sql.index("3") + 1) == "x.sql:8"
 
 
 def test_a_value_with_line_breaks_does_not_move_the_lines_behind_it() -> None:
-    (statement,) = lexer.split("select :'v',\n  nosuch;", "x.sql", {"v": "a\nb\nc"})
-    assert statement.line_at(statement.sql.index("nosuch") + 1) == 2
+    (statement,) = statements("select :'v',\n  nosuch;", {"v": "a\nb\nc"})
+    assert statement.where_at(statement.sql.index("nosuch") + 1) == "x.sql:2"

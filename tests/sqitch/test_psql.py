@@ -15,8 +15,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from turnkeep.sqitch import lexer
 from turnkeep.sqitch.errors import ScriptError
+
+from .reading import statements
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,7 @@ def by_psql(program: Path, url: str, script: Path) -> list[str]:
 def is_comment(text: str) -> bool:
     """Tell whether nothing but comments and blanks is in a text."""
     try:
-        return not lexer.split(text, "", {})
+        return not statements(text, {})
     except ScriptError:
         return False
 
@@ -120,7 +121,7 @@ def test_the_lexer_finds_the_statements_that_psql_sends(
     path = tmp_path / "script.sql"
     path.write_text(text, encoding="utf-8")
     try:
-        ours = [each.sql for each in lexer.split(text, "x.sql", VARIABLES)]
+        ours = [each.sql for each in statements(text, VARIABLES)]
     except ScriptError:
         assume(False)  # noqa: FBT003 - refused before it is run, psql lets the server do it
     assert_same(ours, by_psql(program, empty_database, path))

@@ -21,18 +21,33 @@ def resolve_dependencies(
     Raises DeployError when one is missing, when one conflicts, and when one of the
     pending changes is deployed already.
     """
+    own_ids = {
+        each: _own_id(plan, each)
+        for change in pending
+        for each in (*change.conflicts, *change.requires)
+    }
+    deployed = set(
+        registry.are_deployed(
+            [*(each for each in own_ids.values() if each), *(one.id for one in pending)]
+        )
+    )
+
+    def find(depend: Depend) -> str | None:
+        own = own_ids[depend]
+        if own is None:
+            return registry.id_for_depend(depend)
+        return own if own in seen or own in deployed else None
+
     seen: dict[str, Change] = {}
     conflicts: dict[str, None] = {}
     missing: dict[str, None] = {}
     resolved: dict[Depend, str] = {}
     for change in pending:
         for depend in change.conflicts:
-            own = _own_id(plan, depend)
-            if own in seen or _deployed_id(registry, depend, own):
+            if find(depend):
                 conflicts[depend.text] = None
         for depend in change.requires:
-            own = _own_id(plan, depend)
-            found = own if own in seen else _deployed_id(registry, depend, own)
+            found = find(depend)
             if found is None:
                 missing[depend.text] = None
             else:
@@ -48,7 +63,7 @@ def resolve_dependencies(
     ]
     if messages:
         raise DeployError("\n".join(messages))
-    already = registry.are_deployed(list(seen))
+    already = [each for each in seen if each in deployed]
     if already:
         listed = ", ".join(f"{seen[each].label} ({each})" for each in already)
         raise DeployError(
@@ -83,20 +98,20 @@ def not_required(registry: Registry, changes: Sequence[Deployed]) -> None:
 
     Raises RevertError.
     """
-    going: set[str] = set()
-    messages: list[str] = []
-    for change in changes:
-        going.add(change.id)
-        requiring = [
-            f"{'' if project == change.project else f'{project}:'}{name}{tag or ''}"
-            for change_id, project, name, tag in registry.requiring(change.id)
-            if change_id not in going
-        ]
-        if requiring:
-            messages.append(
-                f'Change "{change.label}" required by currently deployed change'
-                f"{'s' * (len(requiring) > 1)}: {' '.join(requiring)}"
-            )
+    # What requires a change is deployed after it, and goes too unless it is another
+    # project's.
+    requiring: dict[str, list[str]] = {}
+    for required, _, project, name, tag in registry.requiring(
+        [each.id for each in changes]
+    ):
+        prefix = "" if project == registry.project else f"{project}:"
+        requiring.setdefault(required, []).append(f"{prefix}{name}{tag or ''}")
+    messages = [
+        f'Change "{change.label}" required by currently deployed change'
+        f"{'s' * (len(names) > 1)}: {' '.join(names)}"
+        for change in changes
+        if (names := requiring.get(change.id))
+    ]
     if messages:
         raise RevertError("\n".join(messages))
 
@@ -111,9 +126,3 @@ def _own_id(plan: Plan, depend: Depend) -> str | None:
     if depend.id is not None:
         return None
     raise DeployError(f'Unable to find change "{depend.key}" in plan {plan.file}')
-
-
-def _deployed_id(registry: Registry, depend: Depend, own: str | None) -> str | None:
-    if own is not None:
-        return next(iter(registry.are_deployed([own])), None)
-    return registry.id_for_depend(depend)

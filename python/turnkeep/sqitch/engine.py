@@ -7,6 +7,7 @@ deployed but unrecorded.
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -58,15 +59,22 @@ class Engine:
     """Seconds to wait for another run."""
     registry: Registry = field(init=False)
     session: Session = field(init=False)
+    _variables: dict[str, str] = field(init=False)
     _is_locked: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         """Take the session over."""
         plan, target = self.project.plan, self.project.target
-        self.session = Session(self.connection, self.report)
+        self.session = Session(self.connection, self.report, target.registry)
         self.registry = Registry(
-            self.connection, target.registry, plan, plan.project, target.name
+            self.connection,
+            target.registry,
+            plan,
+            plan.project,
+            target.name,
+            self.session.write,
         )
+        self._variables = self._psql_variables()
 
     def deploy(
         self, to: str | None = None, *, mode: Mode = "all", verify: bool = True
@@ -179,7 +187,7 @@ class Engine:
 
     def load_script(self, path: Path, kind: scripts.Kind) -> Script:
         """Read a script, and say so when it cannot be one transaction."""
-        loaded = scripts.load(path, kind, self._psql_variables())
+        loaded = scripts.load(path, kind, self._variables, self._client)
         if loaded.separate and kind != "verify":
             self.report.vent(
                 f"{loaded.separate}; the script and its registry entry are committed "
@@ -258,6 +266,7 @@ class Engine:
         if latest.script_hash == latest.id:
             upgrading.write_hashes(self)
         self.registry.log_tags(self.project.plan.changes[position], self.project.person)
+        self.session.flush()
         return position
 
     def position_of(self, latest: Deployed | None) -> int:
@@ -283,6 +292,7 @@ class Engine:
             with self.session.transaction():
                 self.registry.create(self.project.person)
         self.registry.register_project(self.project.person)
+        self.session.flush()
 
     def kept(self, to: str) -> Deployed:
         """Find the deployed change to revert to. Raises SqitchError."""
@@ -306,6 +316,15 @@ class Engine:
             else:
                 self.report.vent(f"Verify script {path} does not exist")
         return _Loaded(script_hash, deploy, check)
+
+    @property
+    def _client(self) -> str | None:
+        """Give the psql for scripts that need one, None when there is none."""
+        config, target = self.project.config, self.project.target
+        named = config.get(f"target.{target.name}.client") or config.get(
+            "engine.pg.client"
+        )
+        return shutil.which(named or "psql")
 
     def _psql_variables(self) -> dict[str, str]:
         info = self.connection.info
@@ -406,7 +425,7 @@ class _Deployment:
         if not verify or not verifies_later:
             return
         try:
-            session.verify(verify)
+            session.verify_alone(verify)
         except VerifyFailedError:
             with session.transaction():
                 registry.lock()
@@ -424,7 +443,7 @@ class _Deployment:
             session.run_alone(loaded.deploy)
         try:
             if loaded.verify:
-                session.verify(loaded.verify)
+                session.verify_alone(loaded.verify)
             with session.transaction():
                 self.engine.registry.lock()
                 self._record(change, loaded)
@@ -446,6 +465,7 @@ class _Deployment:
     def _record_failure(self, change: Change) -> None:
         try:
             self.engine.registry.log_fail(change, self.engine.project.person)
+            self.engine.session.flush()
         except RegistryError as error:
             self.engine.report.vent(str(error))
 

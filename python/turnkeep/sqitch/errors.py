@@ -57,8 +57,16 @@ class ScriptError(SqitchError):
     """A script cannot be used as it stands; nothing of it was run."""
 
 
+class NeedsPsqlError(ScriptError):
+    """A script does what only psql itself can do, and there is no psql."""
+
+
 class ScriptFailedError(SqitchError):
     """The server refused a statement of a script; its effects were rolled back."""
+
+
+class BlockedError(ScriptFailedError):
+    """A statement did not get a lock in time; its transaction was rolled back."""
 
 
 class VerifyFailedError(SqitchError):

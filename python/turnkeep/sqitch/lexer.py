@@ -1,11 +1,11 @@
-"""Split a script into statements as psql does, and interpolate psql's variables.
+r"""Take a script apart as psql does: statements, psql's commands, variables.
 
 psql knows no grammar. It knows literals, comments, dollar quotes, parentheses and the
 ``begin atomic ... end`` of SQL functions, so that it finds the semicolons that end
 statements; and it replaces ``:name``, ``:'name'``, ``:"name"`` and ``:{?name}``
 wherever none of these is open. This module knows the same, with the rules of
-``psqlscan.l`` (PostgreSQL 15 to 18), and remembers for every statement which lines of
-the file it came from.
+``psqlscan.l`` and ``psqlscanslash.l`` (PostgreSQL 15 to 18), and remembers for every
+statement which lines of the file it came from. What psql's commands do is ``psql``'s.
 
 Standard-conforming strings are assumed to be on, as they are since PostgreSQL 9.1.
 """
@@ -20,10 +20,16 @@ from typing import TYPE_CHECKING
 from turnkeep.sqitch.errors import ScriptError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
-_WORD_START = "A-Za-z_\u0080-\U0010ffff"
-_DOLLAR_TAG = rf"\$(?:[{_WORD_START}][{_WORD_START}0-9]*)?\$"
+# Said by what they are not: long ranges of characters take long to compile.
+_LETTER = r"[^\x00-@\[-^`{-\x7f]"
+_LETTER_OR_DIGIT = r"[^\x00-/:-@\[-^`{-\x7f]"
+_DOLLAR_TAG = rf"\$(?:{_LETTER}{_LETTER_OR_DIGIT}*)?\$"
+_VARIABLE = (
+    rf":(?:{_LETTER_OR_DIGIT}+|'{_LETTER_OR_DIGIT}+'|\"{_LETTER_OR_DIGIT}+\""
+    rf"|\{{\?{_LETTER_OR_DIGIT}+\}})"
+)
 _TOKEN = re.compile(
     rf"""
       (?P<space>[ \t\n\r\f\v]+ | --[^\n\r]*)
@@ -32,14 +38,11 @@ _TOKEN = re.compile(
     | (?P<quoted>(?:[bBxXnN]|[uU]&)?')
     | (?P<identifier>(?:[uU]&)?")
     | (?P<dollar>{_DOLLAR_TAG})
-    | (?P<word>[{_WORD_START}][{_WORD_START}0-9$]*)
+    | (?P<word>{_LETTER}(?:{_LETTER_OR_DIGIT}|\$)*)
     | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\$[0-9]+)
          (?:[eE][+-]?[0-9]+[A-Za-z_]?|[eE][+-]|[A-Za-z_])?)
     | (?P<colons>::|:=)
-    | (?P<variable>:(?:[{_WORD_START}0-9]+
-                      |'[{_WORD_START}0-9]+'
-                      |"[{_WORD_START}0-9]+"
-                      |\{{\?[{_WORD_START}0-9]+\}}))
+    | (?P<variable>{_VARIABLE})
     | (?P<backslash>\\[;:]?)
     | (?P<other>.)
     """,
@@ -56,24 +59,23 @@ _ARGUMENT_TOKEN = re.compile(
     rf"""
       (?P<quoted>'(?:[^'\\\n\r]|\\.|'')*')
     | (?P<double>"[^"\n\r]*")
-    | (?P<variable>:(?:[{_WORD_START}0-9]+
-                      |'[{_WORD_START}0-9]+'
-                      |"[{_WORD_START}0-9]+"
-                      |\{{\?[{_WORD_START}0-9]+\}}))
-    | (?P<backtick>`)
-    | (?P<open>['"])
+    | (?P<variable>{_VARIABLE})
+    | (?P<backtick>`[^`\n\r]*`)
+    | (?P<open>['"`])
     | (?P<other>.)
     """,
     re.VERBOSE | re.DOTALL,
 )
+_SHELL_VARIABLE = re.compile(rf":(?:{_LETTER_OR_DIGIT}+|'{_LETTER_OR_DIGIT}+')")
 _ARGUMENT_ESCAPE = re.compile(
     r"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL
 )
 _CONTROL = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "f": "\f"}
-_BEHAVIOUR = ("AUTOCOMMIT", "ON_ERROR_ROLLBACK", "ON_ERROR_STOP", "SINGLELINE")
-"""Variables with which psql would run a script in another way than this engine."""
-_DEFAULTS = {"AUTOCOMMIT": "on", "ON_ERROR_ROLLBACK": "off", "ON_ERROR_STOP": "on"}
+_NAME = re.compile(rf"{_LETTER_OR_DIGIT}+")
+_SHELL_SAFE = re.compile(r"[A-Za-z0-9\-_./:]+")
+_COPY_END = re.compile(r"^\\\.\r?$", re.MULTILINE)
 _TOKENS_KEPT = 64
+_ASCII = 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +87,44 @@ class Statement:
     """The first tokens outside parentheses: words in lower case, ``'`` for literals."""
     lines: tuple[int, ...]
     """The line of the file of each line of ``sql``."""
+    file: str
+    is_several: bool = False
+    r"""Whether ``\;`` makes it several statements that are sent at once."""
+    data: str | None = None
+    """What follows a COPY FROM STDIN in the script."""
 
     @property
     def line(self) -> int:
         """Give the line of the file on which the statement begins."""
         return self.lines[0]
 
-    def line_at(self, position: int) -> int:
-        """Give the line of a position that the server reports: characters from 1."""
-        return self.lines[
-            min(self.sql.count("\n", 0, position - 1), len(self.lines) - 1)
-        ]
+    @property
+    def where(self) -> str:
+        """Give file and line, as messages have them."""
+        return f"{self.file}:{self.line}"
+
+    def where_at(self, position: int | None) -> str:
+        """Give file and line of a position that the server reports: from 1, or none."""
+        if not position:
+            return self.where
+        index = self.sql.count("\n", 0, position - 1)
+        return f"{self.file}:{self.lines[min(index, len(self.lines) - 1)]}"
 
 
-def split(text: str, file: str, variables: Mapping[str, str]) -> list[Statement]:
-    r"""Split a script into statements.
+@dataclass(frozen=True, slots=True)
+class Command:
+    r"""One of psql's commands begins: ``\name``."""
 
-    ``variables`` are psql's, as ``--set`` gives them; ``\set`` in the script adds to a
-    copy of them. Raises ScriptError, which names file and line, for everything that
-    only psql could do.
-    """
-    return _Scanner(text, file, dict(variables)).statements()
+    name: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a command, and whether a quote or a variable was in it."""
+
+    text: str
+    is_quoted: bool
 
 
 def quote_literal(value: str) -> str:
@@ -121,6 +140,19 @@ def quote_identifier(value: str) -> str:
     """Quote a name, always."""
     doubled = value.replace('"', '""')
     return f'"{doubled}"'
+
+
+def quote_shell(value: str) -> str:
+    """Quote a word for the shell as psql does."""
+    if _SHELL_SAFE.fullmatch(value):
+        return value
+    doubled = value.replace("'", "'\"'\"'")
+    return f"'{doubled}'"
+
+
+def is_variable_name(name: str) -> bool:
+    """Tell whether psql takes this for the name of a variable."""
+    return bool(_NAME.fullmatch(name))
 
 
 @dataclass(slots=True)
@@ -151,51 +183,187 @@ class _Source:
         self.lines[first:] = [line, after, *self.lines[last:]]
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    r"""How far a statement had come when ``\if`` interrupted it."""
+
+    position: int
+    start: int | None
+    end: int
+    parentheses: int
+    tokens: int
+
+
 @dataclass(slots=True)
-class _Scanner:
+class Scanner:
+    """Reads one file, piece by piece: what a variable is may depend on what was run.
+
+    ``value`` gives a variable, None when it is not set; ``shell`` runs a command and
+    gives what it writes.
+    """
+
     text: str
     file: str
-    variables: dict[str, str]
-    source: _Source = field(init=False)
-    position: int = 0
-    start: int | None = None
+    value: Callable[[str], str | None]
+    shell: Callable[[str], str]
+    is_active: bool = True
+    r"""False inside a branch of ``\if`` that is not taken: nothing is replaced."""
+    _source: _Source = field(init=False)
+    _position: int = 0
+    _start: int | None = None
     """Where the statement begins, None between statements."""
-    end: int = 0
+    _end: int = 0
     """Where its last token ends."""
-    parentheses: int = 0
-    blocks: int = 0
+    _parentheses: int = 0
+    _blocks: int = 0
     """Depth of ``begin atomic`` and of ``case`` inside it."""
-    tokens: list[str] = field(default_factory=list)
-    words: int = 0
-    leading: list[str] = field(default_factory=list)
+    _tokens: list[str] = field(default_factory=list)
+    _is_several: bool = False
+    _words: int = 0
+    _leading: list[str] = field(default_factory=list)
     """Initials of the leading words by which psql knows ``create function``."""
-    found: list[Statement] = field(default_factory=list)
-    expanding: list[tuple[int, str]] = field(default_factory=list)
+    _expanding: list[tuple[int, str]] = field(default_factory=list)
     """How many characters are left behind the expansion of which variable."""
+    _command: int = 0
+    """Where the command that is being read begins."""
+    _found: Statement | Command | None = None
 
     def __post_init__(self) -> None:
-        self.source = _Source(self.text)
+        """Count the lines."""
+        self._source = _Source(self.text)
 
-    def statements(self) -> list[Statement]:
-        while self.position < len(self.source.text):
-            token = _TOKEN.match(self.source.text, self.position)
-            assert token is not None  # noqa: S101 - the last alternative is any character
-            kind = token.lastgroup or ""
-            getattr(self, f"_{kind}")(token)
-        self._finish()
-        return self.found
+    def next(self) -> Statement | Command | None:
+        """Give the next statement, or the command that begins; None at the end.
+
+        Raises ScriptError, which names file and line: something is not closed.
+        """
+        self._found = None
+        while self._position < len(self._source.text):
+            token = _TOKEN.match(self._source.text, self._position)
+            assert token is not None  # noqa: S101 - the last alternative is any
+            getattr(self, f"_{token.lastgroup}")(token)
+            if self._found is not None:
+                return self._found
+        return self.take_statement() if self.is_active else None
+
+    def take_statement(self) -> Statement | None:
+        """Give what was read of a statement, and begin another; None: nothing was."""
+        statement = None
+        if self._start is not None:
+            sql = self._source.text[self._start : self._end]
+            breaks = [self._start + found.end() for found in re.finditer("\n", sql)]
+            statement = Statement(
+                sql,
+                tuple(self._tokens),
+                tuple(self._source.line(at) for at in (self._start, *breaks)),
+                self.file,
+                self._is_several,
+            )
+        self._start, self._is_several = None, False
+        self._parentheses = self._blocks = 0
+        self._tokens.clear()
+        self._forget_words()
+        return statement
+
+    def mark(self) -> Mark:
+        """Remember how far the statement has come."""
+        return Mark(
+            self._position,
+            self._start,
+            self._end,
+            self._parentheses,
+            len(self._tokens),
+        )
+
+    def go_back(self, mark: Mark) -> None:
+        """Forget what was read since the mark: a branch that was not taken."""
+        self._source.replace(mark.position, self._position, "")
+        self._position = mark.position
+        self._start, self._end = mark.start, mark.end
+        self._parentheses = mark.parentheses
+        del self._tokens[mark.tokens :]
+
+    def argument(self) -> Argument | None:
+        """Read the next argument of a command; None: there is no other."""
+        text, end = self._source.text, self._line_end()
+        while space := _ARGUMENT_SPACE.match(text, self._position, end):
+            self._position = space.end()
+        if self._position >= end or text[self._position] == "\\":
+            return None
+        argument, is_quoted = "", False
+        while self._position < end and text[self._position] not in " \t\f\v\\":
+            token = _ARGUMENT_TOKEN.match(text, self._position, end)
+            assert token is not None  # noqa: S101 - the last alternative is any
+            if token["open"]:
+                raise self._error(self._command, "a quote is not closed")
+            argument += self._argument(token)
+            is_quoted |= token.lastgroup != "other"
+            self._position = token.end()
+        return Argument(argument, is_quoted)
+
+    def arguments(self) -> list[Argument]:
+        """Read all arguments that are left."""
+        found = []
+        while (argument := self.argument()) is not None:
+            found.append(argument)
+        return found
+
+    def file_or_pipe(self) -> str | None:
+        """Read an argument that names a file, or the rest of the line behind ``|``."""
+        text, end = self._source.text, self._line_end()
+        while space := _ARGUMENT_SPACE.match(text, self._position, end):
+            self._position = space.end()
+        if text.startswith("|", self._position):
+            return self.rest_of_line()
+        argument = self.argument()
+        return argument.text if argument else None
+
+    def rest_of_line(self) -> str:
+        """Read the rest of the line as it stands."""
+        end = self._line_end()
+        rest = self._source.text[self._position : end].lstrip(" \t\f\v")
+        self._position = end
+        return rest
+
+    def end_command(self) -> None:
+        r"""Leave the command: take it out of the text, with a ``\\`` behind it."""
+        if self._source.text.startswith("\\\\", self._position):
+            self._position += 2
+        self._source.replace(self._command, self._position, "")
+        self._position = self._command
+
+    def take_data(self) -> str:
+        r"""Take the lines behind this one, up to ``\.``: the data of a COPY."""
+        end = self._source.text.find("\n", self._position)
+        if end < 0:
+            return ""
+        closed = _COPY_END.search(self._source.text, end + 1)
+        last = closed.start() if closed else len(self._source.text)
+        data = self._source.text[end + 1 : last]
+        after = closed.end() if closed else last
+        self._source.replace(end, after, "")
+        return data
+
+    def error(self, message: str, hint: str | None = None) -> ScriptError:
+        """Make an error about the command that is being read."""
+        return self._error(self._command, message, hint)
+
+    def _line_end(self) -> int:
+        found = _LINE_END.search(self._source.text, self._position)
+        assert found is not None  # noqa: S101 - it matches the end
+        return found.start()
 
     def _space(self, token: re.Match[str]) -> None:
-        self.position = token.end()
+        self._position = token.end()
 
     def _comment(self, token: re.Match[str]) -> None:
-        depth, self.position = 1, token.end()
+        depth, self._position = 1, token.end()
         while depth:
-            edge = _COMMENT_EDGE.search(self.source.text, self.position)
+            edge = _COMMENT_EDGE.search(self._source.text, self._position)
             if not edge:
                 raise self._error(token.start(), "a comment is not closed")
             depth += 1 if edge[0] == "/*" else -1
-            self.position = edge.end()
+            self._position = edge.end()
 
     def _quoted(self, token: re.Match[str]) -> None:
         self._literal(token, _PLAIN_QUOTE)
@@ -207,8 +375,8 @@ class _Scanner:
         # The server would go on with a literal that has another behind a line break.
         # psql reads line by line and never notices, so this does not either.
         end = self._closed(token, body, "a string")
-        while self.source.text.startswith("'", end):
-            again = body.match(self.source.text, end + 1)
+        while self._source.text.startswith("'", end):
+            again = body.match(self._source.text, end + 1)
             if not again:
                 raise self._error(token.start(), "a string is not closed")
             end = again.end()
@@ -216,21 +384,21 @@ class _Scanner:
 
     def _identifier(self, token: re.Match[str]) -> None:
         end = self._closed(token, _IDENTIFIER_END, "a quoted name")
-        while self.source.text.startswith('"', end):
-            again = _IDENTIFIER_END.match(self.source.text, end + 1)
+        while self._source.text.startswith('"', end):
+            again = _IDENTIFIER_END.match(self._source.text, end + 1)
             if not again:
                 raise self._error(token.start(), "a quoted name is not closed")
             end = again.end()
-        self._take(token.start(), end, self.source.text[token.start() : end])
+        self._take(token.start(), end, self._source.text[token.start() : end])
 
     def _dollar(self, token: re.Match[str]) -> None:
-        end = self.source.text.find(token[0], token.end())
+        end = self._source.text.find(token[0], token.end())
         if end < 0:
             raise self._error(token.start(), f"{token[0]} is not closed")
         self._take(token.start(), end + len(token[0]), "'")
 
     def _closed(self, token: re.Match[str], body: re.Pattern[str], what: str) -> int:
-        closed = body.match(self.source.text, token.end())
+        closed = body.match(self._source.text, token.end())
         if not closed:
             raise self._error(token.start(), f"{what} is not closed")
         return closed.end()
@@ -238,23 +406,23 @@ class _Scanner:
     def _word(self, token: re.Match[str]) -> None:
         word = token[0].lower()
         self._take(token.start(), token.end(), word)
-        if self.words < 4 and word in (  # noqa: PLR2004 - create or replace function
+        if self._words < 4 and word in (  # noqa: PLR2004 - create or replace function
             "create",
             "function",
             "procedure",
             "or",
             "replace",
         ):
-            self.leading.append(word[0])
-        elif self.words < 4:  # noqa: PLR2004
-            self.leading.append(" ")
-        self.words += 1
-        if self.parentheses or not re.match("c(or)?[fp]", "".join(self.leading)):
+            self._leading.append(word[0])
+        elif self._words < 4:  # noqa: PLR2004
+            self._leading.append(" ")
+        self._words += 1
+        if self._parentheses or not re.match("c(or)?[fp]", "".join(self._leading)):
             return
-        if word == "begin" or (word == "case" and self.blocks):
-            self.blocks += 1
-        elif word == "end" and self.blocks:
-            self.blocks -= 1
+        if word == "begin" or (word == "case" and self._blocks):
+            self._blocks += 1
+        elif word == "end" and self._blocks:
+            self._blocks -= 1
 
     def _number(self, token: re.Match[str]) -> None:
         self._take(token.start(), token.end(), token[0])
@@ -264,26 +432,28 @@ class _Scanner:
 
     def _variable(self, token: re.Match[str]) -> None:
         name = token[0][1:].strip("'\"{?}")
-        left = len(self.source.text) - token.end()
-        self.expanding = [inner for inner in self.expanding if left >= inner[0]]
-        value = self._value(token[0])
+        left = len(self._source.text) - token.end()
+        self._expanding = [inner for inner in self._expanding if left >= inner[0]]
+        value = self._expansion(token[0])
         is_plain = token[0][1] not in "'\"{"
-        nested = is_plain and any(inner[1] == name for inner in self.expanding)
+        nested = is_plain and any(inner[1] == name for inner in self._expanding)
         if value is None or nested:
             # It goes to the server as it is.
             self._take(token.start(), token.end(), token[0])
             return
-        self.source.replace(token.start(), token.end(), value)
+        self._source.replace(token.start(), token.end(), value)
         if is_plain:
-            self.expanding.append((left, name))
+            self._expanding.append((left, name))
         else:
             self._take(token.start(), token.start() + len(value), "'")
 
-    def _value(self, reference: str) -> str | None:
+    def _expansion(self, reference: str) -> str | None:
+        if not self.is_active:
+            return None
         name = reference[1:].strip("'\"{?}")
+        value = self.value(name)
         if reference[1] == "{":
-            return "TRUE" if name in self.variables else "FALSE"
-        value = self.variables.get(name)
+            return "FALSE" if value is None else "TRUE"
         if value is None:
             return None
         if reference[1] == "'":
@@ -292,125 +462,77 @@ class _Scanner:
 
     def _backslash(self, token: re.Match[str]) -> None:
         if len(token[0]) > 1:
-            self.source.replace(token.start(), token.end(), token[0][1])
+            self._source.replace(token.start(), token.end(), token[0][1])
             self._take(token.start(), token.start() + 1, token[0][1])
             if token[0] == "\\;":
+                self._is_several = True
                 self._forget_words()
             return
-        command = _COMMAND.match(self.source.text, token.start())
-        name = command[1] if command else ""
-        if name != "set":
-            raise self._unsupported(token.start(), f"\\{name}")
-        line_end = _LINE_END.search(self.source.text, token.start())
-        assert line_end is not None  # noqa: S101 - it matches the end
-        assert command is not None  # noqa: S101 - as name is set
-        self._set(token.start(), command.end(), line_end.start())
-        self.source.replace(token.start(), line_end.start(), "")
-
-    def _set(self, start: int, position: int, end: int) -> None:
-        arguments = self._arguments(start, position, end)
-        if not arguments:
-            raise self._unsupported(start, "\\set without a name")
-        name, value = arguments[0], "".join(arguments[1:])
-        if not re.fullmatch(rf"[{_WORD_START}0-9]+", name):
-            raise self._error(start, f'invalid variable name: "{name}"')
-        if name in _BEHAVIOUR and value.lower() not in (
-            _DEFAULTS.get(name, ""),
-            {"on": "1", "off": "0"}.get(_DEFAULTS.get(name, ""), ""),
-        ):
-            raise self._unsupported(start, f"\\set {name} {value}")
-        self.variables[name] = value
-
-    def _arguments(self, start: int, position: int, end: int) -> list[str]:
-        text, found, argument = self.source.text, list[str](), ""
-        is_open = False
-        while position < end:
-            if space := _ARGUMENT_SPACE.match(text, position, end):
-                if is_open:
-                    found.append(argument)
-                argument, is_open, position = "", False, space.end()
-                continue
-            if text.startswith("\\\\", position):
-                raise self._unsupported(start, "\\\\ after \\set")
-            token = _ARGUMENT_TOKEN.match(text, position, end)
-            assert token is not None  # noqa: S101 - the last alternative is any
-            if token["backtick"]:
-                raise self._unsupported(start, "\\set with a shell command")
-            if token["open"]:
-                raise self._error(start, "a quote is not closed in \\set")
-            argument += self._argument(token)
-            is_open, position = True, token.end()
-        return [*found, argument] if is_open else found
+        command = _COMMAND.match(self._source.text, token.start())
+        assert command is not None  # noqa: S101 - it begins with a backslash
+        self._command, self._position = token.start(), command.end()
+        self._found = Command(command[1], self._where(token.start()))
 
     def _argument(self, token: re.Match[str]) -> str:
         if token["quoted"]:
-            return _ARGUMENT_ESCAPE.sub(_unescape, token[0][1:-1])
+            return _ARGUMENT_ESCAPE.sub(self._unescape, token[0][1:-1])
         if token["variable"]:
-            value = self._value(token[0])
+            value = self._expansion(token[0])
             return token[0] if value is None else value
+        if token["backtick"]:
+            return self._shell(token[0][1:-1]) if self.is_active else ""
         return token[0]
+
+    def _shell(self, command: str) -> str:
+        """Run what is in back-quotes; a line break at the end does not count."""
+
+        def fill(found: re.Match[str]) -> str:
+            value = self.value(found[0][1:].strip("'"))
+            if value is None:
+                return found[0]
+            return quote_shell(value) if found[0][1] == "'" else value
+
+        return self.shell(_SHELL_VARIABLE.sub(fill, command)).removesuffix("\n")
+
+    def _unescape(self, found: re.Match[str]) -> str:
+        octal, hexadecimal, letter = found.groups()
+        if not octal and not hexadecimal:
+            return _CONTROL.get(letter, letter) if letter else "'"
+        code = int(octal, 8) if octal else int(hexadecimal, 16)
+        if not 0 < code < _ASCII:
+            raise self._error(self._command, f"{found[0]} is no character of its own")
+        return chr(code)
 
     def _other(self, token: re.Match[str]) -> None:
         character = token[0]
-        if character == ";" and not self.parentheses and not self.blocks:
-            self.position = token.end()
-            self._finish()
+        if character == ";" and not self._parentheses and not self._blocks:
+            self._position = token.end()
+            if self.is_active:
+                self._found = self.take_statement()
+            else:
+                self._forget_words()
             return
         self._take(token.start(), token.end(), character)
         if character == "(":
-            self.parentheses += 1
-        elif character == ")" and self.parentheses:
-            self.parentheses -= 1
+            self._parentheses += 1
+        elif character == ")" and self._parentheses:
+            self._parentheses -= 1
 
     def _take(self, start: int, end: int, token: str) -> None:
-        if self.start is None:
-            self.start = start
-        if not self.parentheses and len(self.tokens) < _TOKENS_KEPT:
-            self.tokens.append(token)
-        self.end = self.position = end
-
-    def _finish(self) -> None:
-        if self.start is not None:
-            sql = self.source.text[self.start : self.end]
-            breaks = [self.start + found.end() for found in re.finditer("\n", sql)]
-            statement = Statement(
-                sql,
-                tuple(self.tokens),
-                tuple(self.source.line(at) for at in (self.start, *breaks)),
-            )
-            streams = {"stdin", "stdout"} & set(statement.tokens)
-            if statement.tokens[0] == "copy" and streams:
-                raise self._unsupported(self.start, f"copy with {streams.pop()}")
-            self.found.append(statement)
-        self.start = None
-        self.parentheses = self.blocks = 0
-        self.tokens.clear()
-        self._forget_words()
+        if self._start is None:
+            self._start = start
+        if not self._parentheses and len(self._tokens) < _TOKENS_KEPT:
+            self._tokens.append(token)
+        self._end = self._position = end
 
     def _forget_words(self) -> None:
-        self.words = 0
-        self.leading.clear()
+        self._words = 0
+        self._leading.clear()
 
-    def _unsupported(self, position: int, what: str) -> ScriptError:
-        return self._error(
-            position,
-            f"{what} is not supported",
-            hint="turnkeep runs scripts itself, without psql, and knows of psql's "
-            "commands only \\set NAME VALUE",
-        )
+    def _where(self, position: int) -> str:
+        return f"{self.file}:{self._source.line(position)}"
 
     def _error(
         self, position: int, message: str, hint: str | None = None
     ) -> ScriptError:
-        return ScriptError(
-            message, where=f"{self.file}:{self.source.line(position)}", hint=hint
-        )
-
-
-def _unescape(found: re.Match[str]) -> str:
-    octal, hexadecimal, letter = found.groups()
-    if octal:
-        return chr(int(octal, 8))
-    if hexadecimal:
-        return chr(int(hexadecimal, 16))
-    return _CONTROL.get(letter, letter) if letter else "'"
+        return ScriptError(message, where=self._where(position), hint=hint)

@@ -19,10 +19,10 @@ from turnkeep.sqitch.plan import ambiguous, decode_note, split_offset
 from turnkeep.sqitch.server import lost, said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from psycopg import Connection, Cursor
-    from psycopg.sql import Composable
+    from psycopg.sql import Composable, Composed
 
     from turnkeep.sqitch.config import Person
     from turnkeep.sqitch.plan import Change, Depend, Plan, Tag
@@ -122,6 +122,8 @@ class Registry:
     plan: Plan | None
     project: str
     destination: str
+    write: Callable[[str], None] | None = None
+    """Takes the statements that write, to send them with others; None: at once."""
 
     def is_initialized(self) -> bool:
         """Tell whether the registry's tables exist."""
@@ -183,10 +185,12 @@ class Registry:
     def run_script(self, text: str, name: str) -> None:
         """Run a script of our own on the registry's schema."""
         # Only the very first deployment needs it, and it takes time to load.
-        from turnkeep.sqitch import lexer  # noqa: PLC0415
+        from turnkeep.sqitch.lexer import Statement  # noqa: PLC0415
+        from turnkeep.sqitch.psql import Psql  # noqa: PLC0415
 
-        for statement in lexer.split(text, name, {"registry": self.schema}):
-            self.connection.execute(statement.sql.encode())
+        for action in Psql({"registry": self.schema}).read(text, name):
+            if isinstance(action, Statement):
+                self._write(action.sql)
 
     def log_release(self, release: str, person: Person) -> None:
         """Record that the tables were brought to a release."""
@@ -358,13 +362,15 @@ class Registry:
             self._deployed("where c.project = %s and c.change_id = %s", change_id)
         )
 
-    def requiring(self, change_id: str) -> list[tuple[str, str, str, str | None]]:
-        """Give what requires a change: identifier, project, name, as-of tag."""
+    def requiring(
+        self, change_ids: Sequence[str]
+    ) -> list[tuple[str, str, str, str, str | None]]:
+        """Give what requires changes: the required, identifier, project, name, tag."""
         return [
-            (row[0], row[1], row[2], row[3])
+            (row[0], row[1], row[2], row[3], row[4])
             for row in self._rows(
                 """
-                select c.change_id, c.project, c.change, (
+                select d.dependency_id, c.change_id, c.project, c.change, (
                     select t.tag
                     from {registry}.changes l
                     join {registry}.tags t on t.change_id = l.change_id
@@ -374,9 +380,10 @@ class Registry:
                 )
                 from {registry}.dependencies d
                 join {registry}.changes c on c.change_id = d.change_id
-                where d.dependency_id = %s
+                where d.dependency_id = any(%s) and not c.change_id = any(%s)
                 """,
-                change_id,
+                list(change_ids),
+                list(change_ids),
             )
         ]
 
@@ -441,24 +448,38 @@ class Registry:
 
     def log_revert(self, change: Deployed, person: Person) -> None:
         """Take a change out of the registry, and say so in the history."""
-        tags = self._rows(
-            "delete from {registry}.tags where change_id = %s returning tag", change.id
-        )
-        stored = self._rows(
+        self._run(
             """
-            select type, dependency from {registry}.dependencies where change_id = %s
+            insert into {registry}.events (
+                event, change_id, change, project, note, tags, requires, conflicts,
+                committer_name, committer_email,
+                planned_at, planner_name, planner_email, committed_at
+            )
+            select 'revert', %s, %s, %s, %s,
+                array(select tag from {registry}.tags where change_id = %s),
+                array(
+                    select dependency from {registry}.dependencies
+                    where change_id = %s and type = 'require'
+                ),
+                array(
+                    select dependency from {registry}.dependencies
+                    where change_id = %s and type = 'conflict'
+                ),
+                %s, %s, %s::timestamptz, %s, %s, pg_catalog.clock_timestamp()
             """,
             change.id,
+            change.name,
+            change.project,
+            change.note,
+            *([change.id] * 3),
+            person.name,
+            person.email,
+            change.planned_at,
+            change.planner_name,
+            change.planner_email,
         )
+        self._run("delete from {registry}.tags where change_id = %s", change.id)
         self._run("delete from {registry}.changes where change_id = %s", change.id)
-        self._log_event(
-            "revert",
-            change,
-            person,
-            requires=[name for kind, name in stored if kind == "require"],
-            conflicts=[name for kind, name in stored if kind == "conflict"],
-            tags=[row[0] for row in tags],
-        )
 
     def events(  # noqa: PLR0913 - one filter of `sqitch log` each
         self,
@@ -710,7 +731,14 @@ class Registry:
         return rows[0][0] if rows else None
 
     def _run(self, query: LiteralString, *values: object) -> None:
-        self._execute(query, values, {})
+        statement = SQL(query).format(registry=Identifier(self.schema), utc=_UTC)
+        self._write(psycopg.ClientCursor(self.connection).mogrify(statement, values))
+
+    def _write(self, statement: str) -> None:
+        if self.write:
+            self.write(statement)
+        else:
+            self._send(statement.encode(), None)
 
     def _execute(
         self,
@@ -721,6 +749,11 @@ class Registry:
         statement = SQL(query).format(
             registry=Identifier(self.schema), utc=_UTC, **parts
         )
+        return self._send(statement, values)
+
+    def _send(
+        self, statement: bytes | Composed, values: Sequence[object] | None
+    ) -> Cursor[tuple[Any, ...]]:
         try:
             return self.connection.execute(statement, values)
         except psycopg.Error as error:

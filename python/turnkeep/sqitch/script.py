@@ -13,14 +13,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from turnkeep.sqitch import identity, lexer
-from turnkeep.sqitch.errors import ScriptError
+from turnkeep.sqitch import identity
+from turnkeep.sqitch.errors import NeedsPsqlError, ScriptError
+from turnkeep.sqitch.lexer import Statement
+from turnkeep.sqitch.psql import UNKNOWN, Connect, CopyFile, Psql, Send
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from turnkeep.sqitch.lexer import Statement
+    from turnkeep.sqitch.psql import Action
 
 _ENDS_IN_BODY = re.compile(
     r"\b(?:commit|rollback)(?:\s+and\s+(?:no\s+)?chain)?\s*;", re.IGNORECASE
@@ -41,6 +43,19 @@ _ALONE = re.compile(
     re.VERBOSE,
 )
 """What the server refuses inside a transaction block."""
+_KEEPS_SESSION = re.compile(
+    r"""
+      begin\b | start\ transaction\b | commit\b | end\b | rollback\b
+    | comment\ on\b | grant\b | revoke\b | drop\b
+    | create\ (?:or\ replace\ )?
+      (?:function|procedure|trigger|policy|type|domain|view|schema|rule|role)\b
+    | create\ (?:unlogged\ )?table\b(?!.*\bas\b)
+    | create\ (?:unique\ )?index\b
+    | alter\ (?:function|type|schema|default\ privileges|policy|view)\b
+    """,
+    re.VERBOSE,
+)
+"""What leaves nothing behind in the session, and runs no function that could."""
 _PREPARE = ("prepare", "transaction")
 Kind = Literal["deploy", "revert", "verify"]
 
@@ -59,30 +74,71 @@ class Script:
 
     file: str
     hash: str
+    text: str
+    variables: Mapping[str, str]
+    """psql's, before the script changes them."""
     statements: tuple[Statement, ...]
+    """All there are, or, where only the run can tell, all that there may be."""
+    is_dynamic: bool
+    """Whether it has to be read again while it runs."""
     separate: str | None
     """Why it cannot run inside the engine's transaction, None when it can."""
-    adds_enum_value: bool
-    """Whether a verify script needs it committed, so as to use a new enum value."""
-    mentions_advisory_locks: bool
-    """Whether it may take locks that only the end of a session would release."""
+    client: str | None
+    """The psql that has to run it, None when the engine can."""
+
+    @property
+    def has_rollback(self) -> bool:
+        """Tell whether it rolls a transaction of its own back."""
+        return any(control(each) is Control.ROLLBACK for each in self.statements)
+
+    @property
+    def adds_enum_value(self) -> bool:
+        """Tell whether a verify script needs it committed, to use a new enum value."""
+        return any(_adds_enum_value(each.tokens) for each in self.statements)
+
+    @property
+    def mentions_advisory_locks(self) -> bool:
+        """Tell whether it may take locks that only a session's end would release."""
+        return "advisory" in self.text.lower() or self.is_dynamic
+
+    @property
+    def keeps_session(self) -> bool:
+        """Tell whether nothing in it can change the session that it runs in."""
+        return not self.is_dynamic and all(
+            _KEEPS_SESSION.match(" ".join(each.tokens)) for each in self.statements
+        )
 
 
-def load(path: Path, kind: Kind, variables: Mapping[str, str]) -> Script:
-    """Read a script.
+def load(
+    path: Path, kind: Kind, variables: Mapping[str, str], client: str | None = None
+) -> Script:
+    """Read a script; ``client`` is the psql for one that the engine cannot run.
 
-    Raises ScriptError, which names file and line: the file is missing or not UTF-8, it
-    has psql commands that are not supported, it opens a transaction that it never ends.
+    Raises ScriptError, which names file and line: the file is missing or not UTF-8, has
+    psql commands that are not supported and no psql to run them, opens a transaction
+    that it never ends.
     """
     content = _read(path)
-    statements = lexer.split(_decode(content, path), str(path), variables)
+    text, file = _decode(content, path), str(path)
+    psql = Psql(dict(variables))
+    actions: list[Action] = []
+    try:
+        actions += psql.read(text, file)
+        reason = _why_separate(actions, kind, psql)
+        needs_psql = None
+    except NeedsPsqlError as error:
+        if client is None:
+            raise
+        reason, needs_psql = f"{error.where}: {error.message} here", client
     return Script(
-        file=str(path),
+        file=file,
         hash=identity.script_hash(content),
-        statements=tuple(statements),
-        separate=_why_separate(statements, path, kind),
-        adds_enum_value=any(_adds_enum_value(each.tokens) for each in statements),
-        mentions_advisory_locks=b"advisory" in content.lower(),
+        text=text,
+        variables=variables,
+        statements=tuple(_statements(actions)),
+        is_dynamic=psql.is_dynamic,
+        separate=reason,
+        client=needs_psql,
     )
 
 
@@ -146,43 +202,78 @@ def _decode(content: bytes, path: Path) -> str:
     return text
 
 
-def _why_separate(
-    statements: Sequence[Statement], path: Path, kind: Kind
-) -> str | None:
+def _statements(actions: Sequence[Action]) -> list[Statement]:
+    found = []
+    for each in actions:
+        if isinstance(each, Statement):
+            found.append(each)
+        elif isinstance(each, Send | CopyFile):
+            found.append(each.statement)
+    return found
+
+
+def _why_separate(actions: Sequence[Action], kind: Kind, psql: Psql) -> str | None:
     """Check the transactions of a script; give the reason why it must run alone."""
     begun: Statement | None = None
     committed = False
-    reason: str | None = None
-    for each in statements:
-        step = control(each)
-        where = f"{path}:{each.line}"
-        if begun is not None and _ALONE.match(_words(each)):
-            raise ScriptError(
-                f"{_first_line(each)} cannot run inside a transaction block",
-                where=where,
-                hint=f"take the BEGIN on line {begun.line} away",
-            )
-        if reason is None and (why := _why_alone(each, begun, committed=committed)):
-            reason = f"{where}: {why}"
-        if step is Control.BEGIN:
-            begun = begun or each
-        elif step is not None or each.tokens[:2] == _PREPARE:
-            committed |= begun is not None and step is not Control.ROLLBACK
-            begun = None
-    if begun is not None and kind != "verify":
+    reasons: list[str] = []
+    for action in actions:
+        reasons += _why_command(action, begun, psql)
+        for each in _statements([action]):
+            step = control(each)
+            if begun is not None and _ALONE.match(words(each)) and not psql.unsure:
+                raise ScriptError(
+                    f"{_first_line(each)} cannot run inside a transaction block",
+                    where=each.where,
+                    hint=f"take the BEGIN on line {begun.line} away",
+                )
+            if why := _why_alone(each, begun, committed=committed):
+                reasons.append(f"{each.where}: {why}")
+            if step is Control.BEGIN:
+                begun = begun or each
+            elif step is not None or each.tokens[:2] == _PREPARE:
+                committed |= begun is not None and step is not Control.ROLLBACK
+                begun = None
+    if begun is not None and kind != "verify" and not psql.unsure:
         raise ScriptError(
             "BEGIN without COMMIT: psql would throw the script's work away",
-            where=f"{path}:{begun.line}",
+            where=begun.where,
             hint="end the script with COMMIT;",
         )
-    return reason
+    reasons += [
+        f"{each.where}: {_first_line(each)} depends on an \\if"
+        for each in psql.unsure
+        if control(each) or _ALONE.match(words(each))
+    ]
+    return reasons[0] if reasons else None
+
+
+def _why_command(action: Action, begun: Statement | None, psql: Psql) -> Iterator[str]:
+    """Tell why one of psql's commands cannot run inside the engine's transaction."""
+    if isinstance(action, Connect) and not is_same(action, psql.variables):
+        yield f"{action.where}: \\connect leaves the session"
+    elif isinstance(action, Send) and action.use == "gexec":
+        statement = action.statement
+        if begun is None or UNKNOWN in statement.sql:
+            yield f"{statement.where}: \\gexec may run anything"
+
+
+def is_same(connect: Connect, variables: Mapping[str, str]) -> bool:
+    r"""Tell whether ``\connect`` goes where the session is already."""
+    names = ("DBNAME", "USER", "HOST", "PORT")
+    return all(
+        each is None or each == variables.get(name)
+        for name, each in zip(names, connect.arguments, strict=False)
+    )
 
 
 def _why_alone(
     statement: Statement, begun: Statement | None, *, committed: bool
 ) -> str | None:
     what = _first_line(statement)
-    if _ALONE.match(_words(statement)):
+    if UNKNOWN in statement.tokens[0]:
+        return "only the run can tell what this statement is"
+    if _ALONE.match(words(statement)):
         return f"{what} cannot run inside a transaction"
     if statement.tokens[:2] == _PREPARE:
         return f"{what} ends the transaction"
@@ -197,7 +288,8 @@ def _why_alone(
     return f"{what} may commit" if begun is None and may_commit else None
 
 
-def _words(statement: Statement) -> str:
+def words(statement: Statement) -> str:
+    """Give the words of a statement outside parentheses, to look at its kind."""
     # The options of REINDEX are in parentheses, of which there are no tokens.
     if statement.tokens[0] == "reindex":
         return " ".join(statement.sql.lower().split())

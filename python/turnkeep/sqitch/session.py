@@ -1,5 +1,9 @@
 """The one session: it runs scripts in it, and puts it back as psql would have it.
 
+What is to be done is queued and sent in one message, a whole change at a time, because
+on the way to a server the round trips are what costs. The server answers statement by
+statement, so that what it says still belongs to a line of a script.
+
 psql begins every script in a fresh session. Here one session runs them all, so what a
 script leaves in it is taken away part by part. ``DISCARD ALL`` would do that too, but
 it gives up the advisory lock that keeps a second run out.
@@ -7,22 +11,38 @@ it gives up the advisory lock that keeps a second run out.
 
 from __future__ import annotations
 
+import os
+import re
+import selectors
+import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.errors import DeadlockDetected, LockNotAvailable, error_from_result
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
-from turnkeep.sqitch.errors import ScriptFailedError, VerifyFailedError
-from turnkeep.sqitch.script import Control, control, transaction_modes
+from turnkeep.sqitch import psql as meta
+from turnkeep.sqitch.errors import (
+    BlockedError,
+    RegistryError,
+    ScriptFailedError,
+    VerifyFailedError,
+)
+from turnkeep.sqitch.lexer import Scanner, Statement, is_variable_name
+from turnkeep.sqitch.output import Output
+from turnkeep.sqitch.script import Control, control, transaction_modes, words
 from turnkeep.sqitch.server import lost, said
+from turnkeep.sqitch.watching import Blocker, Watcher, again
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from psycopg.pq.abc import PGresult
 
     from turnkeep.sqitch.errors import SqitchError
-    from turnkeep.sqitch.lexer import Statement
     from turnkeep.sqitch.report import Report
     from turnkeep.sqitch.script import Script
 
@@ -31,11 +51,12 @@ RUN_LOCK = 75474063
 
 # The driver itself prepares nothing: see server.connect. Servers before the repairs of
 # CVE-2024-10978 forget the login's own role with the session authorization.
-_RESET = b"""
-    close all; unlisten *; reset session authorization; reset role; reset all;
-    discard temp; discard sequences; deallocate all
-"""
-_CHECK_CONSTRAINTS = b"set constraints all immediate;"
+_RESET = (
+    *("close all", "unlisten *", "reset session authorization", "reset role"),
+    *("reset all", "discard temp", "discard sequences", "deallocate all"),
+)
+_RESET_AFTER_ROLLBACK = ("discard sequences", "deallocate all")
+"""What is left of a script when its savepoint was rolled back."""
 _UNLOCK = """
     select case
         when objsubid = 1 and mode = 'ShareLock' then
@@ -55,6 +76,33 @@ _UNLOCK = """
     where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid()
         and not (objsubid = 1 and classid = 0 and objid = %s)
 """
+_LONGEST_MESSAGE = 1_000_000
+"""Characters: the server parses a message as a whole before it begins."""
+_LEXED_OTHERWISE = ("standard_conforming_strings", "backslash_quote", "client_encoding")
+"""Settings that change how the server reads what follows in the same message."""
+_TALKS = re.compile(
+    r"(?!(?:create|alter|comment|grant|revoke)\b(?!.*\b(?:if|cascade)\b))"
+)
+"""Statements that may say something: a NOTICE, a WARNING."""
+_SEPARATOR = "set local turnkeep.step = ''"
+# What the server says arrives as soon as the statement before is done, and before the
+# driver gives that one's result. A statement between them that says nothing tells
+# which of the two has spoken.
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One statement of a message."""
+
+    sql: str
+    script: Script | None = None
+    """Whose it is, None when it is the engine's."""
+    statement: Statement | None = None
+    where: str | None = None
+    """File and line, for what the server says about it."""
+    output: Output | None = None
+    is_verify: bool = False
+    is_registry: bool = False
 
 
 @dataclass(slots=True)
@@ -63,91 +111,137 @@ class Session:
 
     connection: psycopg.Connection[Any]
     report: Report
-    _where: str | None = field(init=False, default=None)
-    """File and line of what is running, for what the server says meanwhile."""
+    registry: str = ""
+    """The registry's schema, for messages."""
+    lock_wait: float = 0
+    """Seconds that a statement may wait for a lock; 0: as long as it takes."""
+    blockers: list[Blocker] = field(init=False, default_factory=list)
+    """For whom the last statement waited."""
+    _queue: list[_Step] = field(init=False, default_factory=list)
+    _size: int = field(init=False, default=0)
+    _step: _Step | None = field(init=False, default=None)
+    """What is running, for what the server says meanwhile."""
+    _next: _Step | None = field(init=False, default=None)
+    _rows: int = field(init=False, default=0)
+    """How many rows the last statement of a script returned or changed."""
+    _elsewhere: psycopg.Connection[Any] | None = field(init=False, default=None)
+    r"""Where ``\\connect`` went."""
+    _watcher: Watcher = field(init=False)
 
     def __post_init__(self) -> None:
         """Listen to what the server says while a script runs."""
         self.connection.add_notice_handler(self._notice)
+        self._watcher = Watcher(self.connection)
+
+    @contextmanager
+    def transaction(self, *, is_verify: bool = False) -> Iterator[None]:
+        """Open a transaction, and commit it; one that verifies is rolled back.
+
+        What goes wrong is a SqitchError, and then nothing of it stays.
+        """
+        self._put("begin")
+        self._put_lock_timeout()
+        try:
+            yield
+            self._put("rollback" if is_verify else "commit")
+            self.flush()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def write(self, sql: str) -> None:
+        """Queue a statement that writes the registry."""
+        self._add(_Step(sql, is_registry=True))
 
     def run(self, script: Script, *, is_verify: bool = False) -> None:
         """Run a script inside the transaction that is open.
 
         The script's own transactions become savepoints where one of them is rolled
-        back. Raises ScriptFailedError or ServerError.
+        back. Raises ScriptFailedError or ServerError, perhaps only when the transaction
+        ends.
         """
-        steps = [(each, control(each)) for each in script.statements]
-        has_rollback = any(step is Control.ROLLBACK for _, step in steps)
+        output = Output(self.report, is_silent=is_verify)
+        last = f"{script.file}:1"
         is_open = False
-        for statement, step in steps:
-            if step is None:
-                self._execute(statement, script.file, is_silent=is_verify)
-                continue
-            commands: list[bytes] = []
-            if step is Control.BEGIN and not is_open:
-                modes = transaction_modes(statement)
-                if modes and not is_verify:
-                    commands.append(f"set transaction {modes}".encode())
-                if has_rollback:
-                    commands.append(b"savepoint turnkeep")
-            elif step is not Control.BEGIN and is_open and has_rollback:
-                if step is Control.ROLLBACK:
-                    commands.append(b"rollback to savepoint turnkeep")
-                commands.append(b"release savepoint turnkeep")
-            is_open = step is Control.BEGIN
-            for command in commands:
-                self._send(command, f"{script.file}:{statement.line}")
-        last = script.statements[-1].line if script.statements else 1
-        # psql would check at COMMIT; the verify script is to see that it was checked.
-        reset = _RESET if is_verify else _CHECK_CONSTRAINTS + _RESET
-        self._send(reset, f"{script.file}:{last}")
-        self._where = None
-
-    def run_alone(self, script: Script, *, is_silent: bool = False) -> None:
-        """Run a script outside any transaction, as psql does.
-
-        A script that may as well run in one transaction does. Raises ScriptFailedError
-        or ServerError.
-        """
-        if not script.separate:
-            with self.transaction():
-                self.run(script)
+        with self._reading(script, output) as (psql, actions):
+            for action in actions:
+                if not isinstance(action, Statement):
+                    self._perform(action, psql, output, script, is_verify=is_verify)
+                    continue
+                last = action.where
+                step = control(action)
+                if step is None:
+                    self._put_statement(action, script, output, is_verify=is_verify)
+                    continue
+                for command in _instead(
+                    action, step, script, is_open=is_open, is_verify=is_verify
+                ):
+                    self._add(_Step(command, script, where=last, is_verify=is_verify))
+                is_open = step is Control.BEGIN
+        if is_verify:
             return
-        try:
-            for statement in script.statements:
-                self._execute(statement, script.file, is_silent=is_silent)
-        finally:
-            self._where = None
-            status = self.connection.info.transaction_status
-            if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-                self.connection.execute("rollback")
-            if not self.connection.closed:
-                self.connection.execute(_RESET)
-                self.release_locks(script)
+        # psql would check at COMMIT; the verify script is to see that it was checked.
+        self._add(_Step("set constraints all immediate", script, where=last))
+        if not script.keeps_session:
+            self._put(*_RESET)
+            self._put_lock_timeout()
 
     def verify(self, script: Script) -> None:
-        """Run a verify script so that nothing of it stays.
+        """Run a verify script inside the transaction that is open; nothing of it stays.
 
         Raises VerifyFailedError, after the report was told why, or ServerError.
         """
-        try:
-            if script.separate:
-                self.run_alone(script, is_silent=True)
-                return
-            with self.connection.transaction(force_rollback=True):
-                self.run(script, is_verify=True)
-        except ScriptFailedError as error:
-            self.report.vent(str(error))
-            raise VerifyFailedError(f'Verify script "{script.file}" failed.') from error
+        self._put("savepoint turnkeep_verify")
+        self.run(script, is_verify=True)
+        self._put(
+            "rollback to savepoint turnkeep_verify", "release savepoint turnkeep_verify"
+        )
+        if not script.keeps_session:
+            self._put(*_RESET_AFTER_ROLLBACK)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Open a transaction; what the server says against it is a SqitchError."""
+    def verify_alone(self, script: Script) -> None:
+        """Run a verify script outside any transaction. Raises as ``verify`` does."""
+        self.run_alone(script, is_verify=True)
+        if not script.separate and not script.keeps_session:
+            self._put(*_RESET_AFTER_ROLLBACK)
+            self.flush()
+            self.release_locks(script)
+
+    def run_alone(self, script: Script, *, is_verify: bool = False) -> None:
+        """Run a script outside any transaction, as psql does.
+
+        One that may as well run in one transaction does. Raises ScriptFailedError,
+        VerifyFailedError or ServerError.
+        """
+        if not script.separate:
+            with self.transaction(is_verify=is_verify):
+                self.run(script, is_verify=is_verify)
+            return
+        output = Output(self.report, is_silent=is_verify)
+        if script.client:
+            self._run_client(script, output, is_verify=is_verify)
+            return
         try:
-            with self.connection.transaction():
-                yield
-        except psycopg.Error as error:
-            raise self._failure(error) from error
+            with self._reading(script, output) as (psql, actions):
+                for action in actions:
+                    if isinstance(action, Statement):
+                        self._put_statement(action, script, output, is_verify=is_verify)
+                        self.flush()
+                    else:
+                        self._perform(action, psql, output, script, is_verify=is_verify)
+        finally:
+            self._leave()
+            if not self.connection.closed:
+                self._abandon()
+                self._put(*_RESET)
+                self.flush()
+                self.release_locks(script)
+
+    def flush(self) -> None:
+        """Send what is queued, and take the answers. Raises SqitchError."""
+        while self._queue:
+            steps, self._queue, self._size = self._queue, [], 0
+            self._send(steps)
 
     def release_locks(self, *scripts: Script | None) -> None:
         """Release the advisory locks that would have ended with psql's session."""
@@ -161,49 +255,497 @@ class Session:
         ).fetchone()
         return bool(row and row[0])
 
-    def _failure(self, error: psycopg.Error, where: str | None = None) -> SqitchError:
-        where, self._where = where or self._where, None
-        if self.connection.closed:
-            return lost(error, where)
-        return ScriptFailedError(said(error), where=where, hint=error.diag.message_hint)
+    def close(self) -> None:
+        """Close what was opened beside the connection."""
+        self._watcher.close()
 
-    def _execute(self, statement: Statement, file: str, *, is_silent: bool) -> None:
+    @property
+    def _active(self) -> psycopg.Connection[Any]:
+        return self._elsewhere or self.connection
+
+    def _put(self, *commands: str) -> None:
+        for command in commands:
+            self._add(_Step(command))
+
+    def _put_lock_timeout(self) -> None:
+        if self.lock_wait:
+            self._put(f"set local lock_timeout = {self.lock_wait * 1000:.0f}")
+
+    def _put_statement(
+        self, statement: Statement, script: Script, output: Output, *, is_verify: bool
+    ) -> None:
+        """Queue a statement, or run it at once when it cannot share a message."""
         if statement.tokens == ("discard", "all"):
             # The run lock must outlive it.
-            self._send(_RESET, f"{file}:{statement.line}")
+            for command in _RESET:
+                self._add(_Step(command, script, where=statement.where))
             return
-        self._where = where = f"{file}:{statement.line}"
-        try:
-            cursor = self.connection.execute(statement.sql.encode())
-        except psycopg.Error as error:
-            position = error.diag.statement_position
-            if position:
-                where = f"{file}:{statement.line_at(int(position))}"
-            raise self._failure(error, where) from error
-        if not is_silent:
-            self._show(cursor)
+        step = _Step(
+            statement.sql, script, statement, statement.where, output, is_verify
+        )
+        if statement.data is not None or meta.copies(statement, "to", "stdout"):
+            self.flush()
+            self._copy(step)
+        elif statement.is_several:
+            self.flush()
+            self._send([step])
+        else:
+            if (
+                self._queue
+                and self._queue[-1].statement
+                and _TALKS.match(words(statement))
+            ):
+                self._put(_SEPARATOR)
+            self._add(step)
+            if any(each in statement.sql.lower() for each in _LEXED_OTHERWISE):
+                self.flush()
 
-    def _show(self, cursor: psycopg.Cursor[Any]) -> None:
-        while True:
-            result = cursor.pgresult
-            if result and result.nfields:
-                for row in range(result.ntuples):
-                    values = (
-                        result.get_value(row, column) or b""
-                        for column in range(result.nfields)
+    def _add(self, step: _Step) -> None:
+        self._queue.append(step)
+        self._size += len(step.sql)
+        if self._size > _LONGEST_MESSAGE:
+            self.flush()
+
+    def _send(self, steps: Sequence[_Step]) -> None:
+        """Send statements as one message."""
+        message = ";\n".join(each.sql for each in steps)
+        failure: psycopg.Error | None = None
+        index = 0
+        self._step, self._next = steps[0], steps[min(1, len(steps) - 1)]
+        try:
+            for result in self._results(message.encode()):
+                if failure:
+                    continue
+                if result.status == ExecStatus.FATAL_ERROR:
+                    failure = error_from_result(result)
+                    continue
+                step = steps[index]
+                if step.output:
+                    self._rows = result.command_tuples or result.ntuples
+                    step.output.rows(result)
+                # A single step may be several statements.
+                index = min(index + 1, len(steps) - 1)
+                self._step = steps[index]
+                self._next = steps[min(index + 1, len(steps) - 1)]
+        except psycopg.Error as error:
+            failure = failure or error
+        finally:
+            self._step = self._next = None
+        if failure:
+            before = sum(len(each.sql) + 2 for each in steps[:index])
+            raise self._failure(failure, steps[index], before)
+
+    def _results(self, message: bytes) -> Iterator[PGresult]:
+        """Send a message, and give the results as they come."""
+        pgconn = self._active.pgconn
+        is_done = False
+        with selectors.DefaultSelector() as selector:
+            key = selector.register(pgconn.socket, selectors.EVENT_READ)
+            try:
+                pgconn.send_query(message)
+                while pgconn.flush():
+                    both = selectors.EVENT_READ | selectors.EVENT_WRITE
+                    selector.modify(key.fd, both)
+                    for _, events in selector.select():
+                        if events & selectors.EVENT_READ:
+                            pgconn.consume_input()
+                selector.modify(key.fd, selectors.EVENT_READ)
+                while True:
+                    while pgconn.is_busy():
+                        if selector.select(self.lock_wait / 2 or 1):
+                            pgconn.consume_input()
+                        else:
+                            self._look()
+                    result = pgconn.get_result()
+                    if result is None:
+                        is_done = True
+                        return
+                    yield result
+            finally:
+                if not is_done:
+                    self._drain()
+
+    def _drain(self) -> None:
+        """Take what is left of the answers, so that the connection can go on."""
+        pgconn = self._active.pgconn
+        if pgconn.transaction_status == TransactionStatus.ACTIVE:
+            self._active.cancel()
+        try:
+            while pgconn.status == ConnStatus.OK and pgconn.get_result() is not None:
+                pass
+        except psycopg.Error:
+            pass
+
+    def _look(self) -> None:
+        """See who blocks what has been running for a while."""
+        if self._elsewhere is None:
+            self.blockers = self._watcher.blockers() or self.blockers
+
+    def _failure(
+        self, error: psycopg.Error, step: _Step, before: int = 0
+    ) -> SqitchError:
+        """Say what the server said about a step; ``before`` it in the message."""
+        where = step.where
+        if self._active.closed or self._active.pgconn.status != ConnStatus.OK:
+            return lost(error, where)
+        position = error.diag.statement_position
+        if step.statement and position:
+            where = step.statement.where_at(int(position) - before)
+        hint = error.diag.message_hint
+        failure: SqitchError
+        if isinstance(error, LockNotAvailable | DeadlockDetected):
+            failure = BlockedError(said(error), where=where, hint=hint)
+        elif step.is_registry:
+            where = f"registry {self.registry}"
+            failure = RegistryError(said(error), where=where, hint=hint)
+        else:
+            failure = ScriptFailedError(said(error), where=where, hint=hint)
+            if step.is_verify and step.script:
+                self.report.vent(str(failure))
+                failure = VerifyFailedError(
+                    f'Verify script "{step.script.file}" failed.'
+                )
+        failure.__cause__ = error
+        return failure
+
+    def _abandon(self) -> None:
+        """Forget what is queued, and end the transaction if one is open."""
+        self._queue, self._size = [], 0
+        if self.connection.closed:
+            return
+        status = self.connection.info.transaction_status
+        if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            self.connection.execute("rollback")
+            self.connection.execute("; ".join(_RESET_AFTER_ROLLBACK).encode())
+
+    @contextmanager
+    def _reading(
+        self, script: Script, output: Output
+    ) -> Iterator[tuple[meta.Psql, Iterator[meta.Action]]]:
+        """Read a script again while it runs, or give what the preview found."""
+        psql = meta.Psql(dict(script.variables))
+        if not script.is_dynamic:
+            yield psql, iter(script.statements)
+            return
+
+        def settle() -> None:
+            self.flush()
+            psql.variables |= {"ROW_COUNT": str(self._rows)}
+
+        def shell(command: str) -> str:
+            return _shell(command, psql.environment, self.report)
+
+        psql.run_shell, psql.settle = shell, settle
+        psql.variables |= {
+            "ERROR": "false",
+            "LASTOID": "0",
+            "LAST_ERROR_MESSAGE": "",
+            "LAST_ERROR_SQLSTATE": "00000",
+            "ROW_COUNT": "0",
+            "SQLSTATE": "00000",
+        }
+        try:
+            yield psql, psql.read(script.text, script.file)
+            self.flush()
+        finally:
+            output.close()
+
+    def _perform(
+        self,
+        action: meta.Action,
+        psql: meta.Psql,
+        output: Output,
+        script: Script,
+        *,
+        is_verify: bool,
+    ) -> None:
+        """Do what one of psql's commands says."""
+        self.flush()
+        match action:
+            case meta.Shell(command):
+                text = _shell(command, psql.environment, self.report)
+                if text:
+                    output.say(text.removesuffix("\n"), ends_line=text.endswith("\n"))
+            case meta.Redirect(to):
+                output.redirect(to, psql.environment)
+            case meta.Show(what, text):
+                setattr(output, what, text)
+            case meta.Connect():
+                self._connect(action, psql)
+            case meta.Echo():
+                self._echo(action, output)
+            case meta.Send(statement) | meta.CopyFile(statement):
+                step = _Step(
+                    statement.sql, script, statement, statement.where, output, is_verify
+                )
+                if isinstance(action, meta.Send):
+                    self._send_for(action, step, psql)
+                else:
+                    self._copy_file(action, step, psql)
+
+    def _echo(self, echo: meta.Echo, output: Output) -> None:
+        if echo.to == "stdout":
+            output.say(echo.text, ends_line=echo.ends_line)
+        elif echo.to == "stderr":
+            self.report.vent(echo.text)
+        else:
+            output.data(echo.text.encode() + b"\n" * echo.ends_line)
+
+    def _send_for(self, action: meta.Send, step: _Step, psql: meta.Psql) -> None:
+        """Run a statement whose rows have a use."""
+        assert step.output is not None  # noqa: S101 - _perform gives one
+        if action.use == "g":
+            if action.argument:
+                step.output.redirect(action.argument, psql.environment)
+            self._put_whole(step)
+            if action.argument:
+                step.output.redirect(None, psql.environment)
+            return
+        results = self._fetch(step)
+        if not results:
+            return
+        for result in results[:-1]:
+            step.output.rows(result)
+        last = results[-1]
+        if action.use == "gset":
+            self._set_variables(last, action.argument, step, psql)
+            return
+        for row in range(last.ntuples):
+            for column in range(last.nfields):
+                value = last.get_value(row, column)
+                if value is not None:
+                    self._run_generated(value.decode(), step)
+
+    def _run_generated(self, sql: str, step: _Step) -> None:
+        r"""Run what ``\gexec`` found; inside a transaction it may not end it."""
+        if self._active.info.transaction_status == TransactionStatus.INTRANS:
+            scanner = Scanner(sql, "", lambda _: None, lambda _: "")
+            while found := scanner.next():
+                if isinstance(found, Statement) and control(found):
+                    raise ScriptFailedError(
+                        f"\\gexec of {found.sql} would end the transaction",
+                        where=step.where,
                     )
-                    self.report.output(b"|".join(values).decode())
-            if not cursor.nextset():
-                return
+        self._send([_Step(sql, step.script, None, step.where, step.output)])
 
-    def _send(self, command: bytes, where: str) -> None:
-        self._where = where
+    def _put_whole(self, step: _Step) -> None:
+        if step.statement and meta.copies(step.statement, "to", "stdout"):
+            self._copy(step)
+        else:
+            self._send([step])
+
+    def _fetch(self, step: _Step) -> list[PGresult]:
+        """Run a statement, and give its results."""
+        self._step = step
+        found = []
+        failure: psycopg.Error | None = None
         try:
-            self.connection.execute(command)
+            for result in self._results(step.sql.encode()):
+                if result.status == ExecStatus.FATAL_ERROR:
+                    failure = failure or error_from_result(result)
+                self._rows = result.command_tuples or result.ntuples
+                found.append(result)
         except psycopg.Error as error:
-            raise self._failure(error, where) from error
+            failure = failure or error
+        finally:
+            self._step = None
+        if failure:
+            raise self._failure(failure, step)
+        return found
+
+    def _set_variables(
+        self, result: PGresult, prefix: str, step: _Step, psql: meta.Psql
+    ) -> None:
+        r"""Do what ``\gset`` says."""
+        if result.status != ExecStatus.TUPLES_OK:
+            return
+        if result.ntuples != 1:
+            how = "no rows" if not result.ntuples else "more than one row"
+            raise ScriptFailedError(f"{how} returned for \\gset", where=step.where)
+        for column in range(result.nfields):
+            name = prefix + (result.fname(column) or b"").decode()
+            value = result.get_value(0, column)
+            if not is_variable_name(name):
+                raise ScriptFailedError(
+                    f'invalid variable name: "{name}"', where=step.where
+                )
+            if meta.is_special(name):
+                self.report.vent(
+                    f"{step.where}: warning: attempt to \\gset into specially treated "
+                    f'variable "{name}" ignored'
+                )
+                continue
+            psql.set(name, None if value is None else value.decode())
+
+    def _copy(self, step: _Step) -> None:
+        """Run COPY FROM STDIN or TO STDOUT with what the script has, or for stdout."""
+        assert step.statement is not None  # noqa: S101 - only statements copy
+        data = step.statement.data
+        with self._copying(step) as copy:
+            if data is not None:
+                copy.write(data)
+                return
+            for chunk in copy:
+                if step.output:
+                    step.output.data(bytes(chunk))
+
+    def _copy_file(self, action: meta.CopyFile, step: _Step, psql: meta.Psql) -> None:
+        r"""Run ``\copy`` with a file or a program at this end."""
+        if action.end is None:
+            self._copy(step)
+            return
+        try:
+            if action.is_in:
+                if action.is_program:
+                    data = _shell(action.end, psql.environment, self.report).encode()
+                else:
+                    data = Path(action.end).read_bytes()
+                with self._copying(step) as copy:
+                    copy.write(data)
+                return
+            with self._copying(step) as copy:
+                chunks = [bytes(chunk) for chunk in copy]
+            if action.is_program:
+                written = subprocess.run(  # noqa: S602 - as the script says
+                    action.end,
+                    check=False,
+                    env=psql.environment,
+                    input=b"".join(chunks),
+                    shell=True,
+                    stdout=subprocess.PIPE,
+                ).stdout
+                if written and step.output:
+                    step.output.data(written)
+            else:
+                Path(action.end).write_bytes(b"".join(chunks))
+        except OSError as error:
+            raise ScriptFailedError(
+                f"{action.end}: {error.strerror}", where=step.where
+            ) from None
+
+    @contextmanager
+    def _copying(self, step: _Step) -> Iterator[psycopg.Copy]:
+        self._step = step
+        try:
+            with self._active.cursor() as cursor:
+                with cursor.copy(step.sql.encode()) as copy:
+                    yield copy
+                self._rows = max(cursor.rowcount, 0)
+        except psycopg.Error as error:
+            raise self._failure(error, step) from error
+        finally:
+            self._step = None
+
+    def _connect(self, action: meta.Connect, psql: meta.Psql) -> None:
+        r"""Go where ``\connect`` says, which may be here."""
+        if self._active.info.transaction_status != TransactionStatus.IDLE:
+            self._put(*_RESET)
+            return
+        self._leave()
+        arguments = action.arguments
+        first = arguments[0] if arguments else None
+        if first and ("=" in first or "://" in first):
+            changed = dict(psycopg.conninfo.conninfo_to_dict(first))
+        else:
+            names = ("dbname", "user", "host", "port")
+            changed = {
+                name: each
+                for name, each in zip(names, arguments, strict=False)
+                if each is not None
+            }
+        try:
+            self._elsewhere = again(
+                self.connection, "turnkeep", **{k: str(v) for k, v in changed.items()}
+            )
+        except psycopg.Error as error:
+            raise ScriptFailedError(
+                f"\\connect: {str(error).strip()}", where=action.where
+            ) from None
+        self._elsewhere.add_notice_handler(self._notice)
+        info = self._elsewhere.info
+        psql.variables |= {
+            "DBNAME": info.dbname,
+            "USER": info.user,
+            "HOST": info.host,
+            "PORT": str(info.port),
+        }
+
+    def _leave(self) -> None:
+        if self._elsewhere is not None:
+            self._elsewhere.close()
+            self._elsewhere = None
+
+    def _run_client(self, script: Script, output: Output, *, is_verify: bool) -> None:
+        """Run a script through psql, as Sqitch does."""
+        info = self.connection.info
+        parameters = info.get_parameters()
+        settings = {
+            name: value
+            for name, value in script.variables.items()
+            if name not in meta.BUILT_IN
+        }
+        done = subprocess.run(  # noqa: S603
+            [
+                str(script.client),
+                *("--dbname", psycopg.conninfo.make_conninfo(**parameters)),
+                *(f"--set={name}={value}" for name, value in sorted(settings.items())),
+                *("--quiet", "--no-psqlrc", "--no-align", "--tuples-only"),
+                *("--set", "ON_ERROR_STOP=1", "--file", script.file),
+            ],
+            check=False,
+            capture_output=True,
+            env=os.environ | ({"PGPASSWORD": info.password} if info.password else {}),
+            text=True,
+        )
+        if done.stdout:
+            output.say(done.stdout.removesuffix("\n"))
+        if done.stderr:
+            self.report.vent(done.stderr.removesuffix("\n"))
+        if done.returncode:
+            if is_verify:
+                raise VerifyFailedError(f'Verify script "{script.file}" failed.')
+            raise ScriptFailedError(
+                f'"{script.client}" unexpectedly returned exit value {done.returncode}',
+                where=script.file,
+            )
 
     def _notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
-        if self._where:
-            said = f"{diagnostic.severity}:  {diagnostic.message_primary}"
-            self.report.vent(f"{self._where}: {said}")
+        step = self._step if self._step and self._step.where else self._next
+        if step and step.where:
+            text = f"{diagnostic.severity}:  {diagnostic.message_primary}"
+            self.report.vent(f"{step.where}: {text}")
+
+
+def _instead(
+    statement: Statement,
+    step: Control,
+    script: Script,
+    *,
+    is_open: bool,
+    is_verify: bool,
+) -> Iterator[str]:
+    """Give what stands for a script's BEGIN, COMMIT or ROLLBACK in our transaction."""
+    if step is Control.BEGIN and not is_open:
+        modes = transaction_modes(statement)
+        if modes and not is_verify:
+            yield f"set transaction {modes}"
+        if script.has_rollback:
+            yield "savepoint turnkeep"
+    elif step is not Control.BEGIN and is_open and script.has_rollback:
+        if step is Control.ROLLBACK:
+            yield "rollback to savepoint turnkeep"
+        yield "release savepoint turnkeep"
+
+
+def _shell(command: str, environment: dict[str, str], report: Report) -> str:
+    """Run a command as psql does: its exit code does not matter, its output does."""
+    done = subprocess.run(  # noqa: S602 - as the script says
+        command,
+        check=False,
+        capture_output=True,
+        env=environment,
+        shell=True,
+    )
+    if done.stderr:
+        report.vent(done.stderr.decode(errors="replace").removesuffix("\n"))
+    return done.stdout.decode(errors="replace")

@@ -121,8 +121,7 @@ class Verification:
             return []
         try:
             script = self.load(path)
-            self.session.verify(script)
-            self.session.release_locks(script)
+            self.session.verify_alone(script)
         except ScriptError as error:
             self.report.vent(str(error))
             return [f'Verify script "{path}" failed.']
