@@ -59,7 +59,6 @@ class Engine:
     """Seconds to wait for another run."""
     registry: Registry = field(init=False)
     session: Session = field(init=False)
-    _variables: dict[str, str] = field(init=False)
     _is_locked: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -74,7 +73,6 @@ class Engine:
             target.name,
             self.session.write,
         )
-        self._variables = self._psql_variables()
 
     def deploy(
         self, to: str | None = None, *, mode: Mode = "all", verify: bool = True
@@ -187,7 +185,7 @@ class Engine:
 
     def load_script(self, path: Path, kind: scripts.Kind) -> Script:
         """Read a script, and say so when it cannot be one transaction."""
-        loaded = scripts.load(path, kind, self._variables, self._client)
+        loaded = scripts.load(path, kind, self._psql_variables(), self._client)
         if loaded.separate and kind != "verify":
             self.report.vent(
                 f"{loaded.separate}; the script and its registry entry are committed "
