@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 from collections.abc import Callable
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Ended = Callable[[int], bool]
 PATIENCE = 20
@@ -27,3 +34,26 @@ def ended() -> Ended:
         return bool(gone)
 
     return wait
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Stop a process and its children, as a machine does that hangs; go on at the end.
+
+    The parent first: it makes no new ones then.
+    """
+    stopped = []
+    try:
+        for each in (pid, *_children(pid)):
+            os.kill(each, signal.SIGSTOP)
+            stopped.append(each)
+        yield
+    finally:
+        for each in reversed(stopped):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGCONT)
+
+
+def _children(pid: int) -> Iterator[int]:
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        yield from map(int, (task / "children").read_text().split())

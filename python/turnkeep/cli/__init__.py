@@ -19,6 +19,8 @@ COMMANDS = {
     "down": "server",
     "demo": "demo",
     "import": "importing",
+    "serve": "serving",
+    "health": "serving",
     "deploy": "running",
     "revert": "running",
     "verify": "running",

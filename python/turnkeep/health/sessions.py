@@ -1,0 +1,109 @@
+"""Ask a server that may never answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+if TYPE_CHECKING:
+    from typing import LiteralString
+
+Row = dict[str, Any]
+Connection = psycopg.AsyncConnection[Row]
+Parameters = Sequence[object] | Mapping[str, object] | None
+
+CONNECT_SECONDS = 2
+"""The least that libpq takes."""
+
+
+class Sessions:
+    """A few connections that are kept; a question may be given up at any moment.
+
+    A server that is frozen or cut off answers neither a query nor the request to cancel
+    it. So who gives a question up, by `asyncio.timeout` or by cancelling, has the
+    socket shut, which ends the wait at once. A server that is alive ends the query by
+    its own timeout: what waits for a lock does not pile up there.
+    """
+
+    def __init__(self, conninfo: str, *, most: int = 2, seconds: float = 1.5) -> None:
+        """Say how many to keep at most, and when the server itself is to give up."""
+        self._conninfo = conninfo
+        self._free = asyncio.Semaphore(most)
+        self._idle: list[Connection] = []
+        self._limits = f"set local statement_timeout = {int(seconds * 1000)}"
+
+    async def ask(
+        self, query: LiteralString, parameters: Parameters = None
+    ) -> list[Row]:
+        """Run a query in a transaction of its own, and give its rows.
+
+        :raises psycopg.Error: the server says no, or is not there
+        """
+        async with self._free:
+            while True:
+                known = bool(self._idle)
+                connection = self._idle.pop() if known else await self._connect()
+                try:
+                    return await self._run(connection, query, parameters)
+                except psycopg.OperationalError:
+                    # The server was restarted since: it deserves a new connection.
+                    if not (known and connection.closed):
+                        raise
+
+    async def close(self) -> None:
+        """Close what is kept."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def _connect(self) -> Connection:
+        return await psycopg.AsyncConnection.connect(
+            self._conninfo,
+            autocommit=True,
+            # A pooler in transaction mode knows no prepared statements.
+            prepare_threshold=None,
+            row_factory=dict_row,
+            connect_timeout=CONNECT_SECONDS,
+            fallback_application_name="turnkeep health",
+        )
+
+    async def _run(
+        self, connection: Connection, query: LiteralString, parameters: Parameters
+    ) -> list[Row]:
+        work = asyncio.ensure_future(self._transact(connection, query, parameters))
+        try:
+            await asyncio.wait({work})
+        finally:
+            if not work.done():
+                sever(connection)
+                await asyncio.wait({work})
+                work.exception()
+        if not connection.closed:
+            self._idle.append(connection)
+        return work.result()
+
+    async def _transact(
+        self, connection: Connection, query: LiteralString, parameters: Parameters
+    ) -> list[Row]:
+        async with connection.transaction():
+            await connection.execute(self._limits.encode())
+            cursor = await connection.execute(query, parameters)
+            return await cursor.fetchall()
+
+
+def sever(connection: Connection) -> None:
+    """End a connection for whoever waits for its answer, without asking the server."""
+    try:
+        shadow = socket.socket(fileno=os.dup(connection.fileno()))
+    except (OSError, psycopg.Error):
+        return
+    with shadow:
+        try:
+            shadow.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return

@@ -1,0 +1,1 @@
+"""What runs beside a database: serving, sweeping, the page."""

@@ -1,0 +1,199 @@
+"""`turnkeep serve`: what it answers, to whom, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from turnkeep.calls import append_turn
+from turnkeep.cli.serving import _is_local
+from turnkeep.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psycopg
+
+TURNKEEP = (sys.executable, "-m", "turnkeep")
+
+
+@dataclass
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+@dataclass
+class Served:
+    """A server that runs."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    def get(
+        self, path: str, method: str = "GET", headers: dict[str, str] | None = None
+    ) -> Answer:
+        """Ask it."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request(method, path, headers=headers or {})
+        response = connection.getresponse()
+        said = {key.lower(): value for key, value in response.getheaders()}
+        answer = Answer(response.status, said, response.read().decode())
+        connection.close()
+        return answer
+
+
+@contextmanager
+def serving(url: str, **environment: str) -> Iterator[Served]:
+    """Run the command on a port that is free."""
+    process = subprocess.Popen(  # noqa: S603
+        [*TURNKEEP, "serve", url, "--port", "0"],
+        env={**os.environ, **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    try:
+        for line in process.stderr:
+            if line.startswith("listening on "):
+                yield Served(process, int(line.strip(" /\n").rpartition(":")[2]))
+                return
+        raise AssertionError("it did not listen")
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def test_it_says_how_everything_is(
+    database: str, connection: psycopg.Connection
+) -> None:
+    with Client(database) as client:
+        client(append_turn("c", [{"role": "user", "content": "Hello"}]))
+    with serving(database) as served:
+        for path in ("/live", "/ready", "/health"):
+            answer = served.get(path)
+            assert (answer.status, json.loads(answer.text)["status"]) == (200, "ok")
+            assert answer.headers["content-type"] == "application/json"
+            head = served.get(path, "HEAD")
+            assert (head.status, head.text) == (200, "")
+            assert served.get(path, "POST").status == 405
+        document = json.loads(served.get("/health").text)
+        assert document["components"]["database"]["status"] == "ok"
+
+        families = {
+            family.name: family
+            for family in text_string_to_metric_families(served.get("/metrics").text)
+        }
+        assert families["turnkeep_up"].samples[0].value == 1
+        assert families["turnkeep_pending_changes"].samples[0].value == 0
+        assert {s.labels["table"] for s in families["turnkeep_rows_inserted"].samples}
+        assert families["turnkeep_orphans"].samples[0].value == 0
+
+        connection.execute("drop function public.index_messages(integer)")
+        while (answer := served.get("/health")).status == 200:
+            pass
+        assert answer.status == 503
+        assert json.loads(answer.text)["status"] == "failed"
+        assert served.get("/ready").status == 503
+        assert served.get("/live").status == 200
+        assert "turnkeep_up 0.0" in served.get("/metrics").text
+
+
+def test_with_a_token_strangers_learn_whether_it_works_and_no_more(
+    database: str,
+) -> None:
+    with serving(database, TURNKEEP_TOKEN="s3cret") as served:  # noqa: S106
+        for path in ("/live", "/ready", "/health"):
+            answer = served.get(path)
+            assert (answer.status, json.loads(answer.text)) == (200, {"status": "ok"})
+        for headers in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": "s3cret"},
+            {"Authorization": "Bearer"},
+            {"Cookie": "turnkeep=s3cret"},
+            {"Cookie": "turnkeep=\xe4"},
+        ):
+            assert served.get("/metrics", headers=headers).status == 401
+            assert set(json.loads(served.get("/health", headers=headers).text)) == {
+                "status"
+            }
+        token = {"Authorization": "Bearer s3cret"}
+        assert served.get("/metrics", headers=token).status == 200
+        assert "components" in json.loads(served.get("/health", headers=token).text)
+
+
+def test_other_names_of_this_machine_are_refused_without_a_token(
+    empty_database: str,
+) -> None:
+    with serving(empty_database) as served:
+        assert served.get("/live", headers={"Host": "evil.example"}).status == 421
+        for host in ("localhost:1", "127.0.0.1", "[::1]:8080", "[::1]"):
+            assert served.get("/live", headers={"Host": host}).status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_cleanly(empty_database: str, number: signal.Signals) -> None:
+    with serving(empty_database) as served:
+        served.get("/health")
+        served.process.send_signal(number)
+        assert served.process.wait(20) == 0
+        assert served.process.stderr
+        assert served.process.stderr.read() == ""
+
+
+def test_it_does_not_listen_to_everybody_without_a_token() -> None:
+    answer = subprocess.run(  # noqa: S603
+        [*TURNKEEP, "serve", "--host", "0.0.0.0", "postgresql://nowhere"],  # noqa: S104
+        capture_output=True,
+        check=False,
+        env={**os.environ, "TURNKEEP_TOKEN": ""},
+        text=True,
+    )
+    assert answer.returncode == 2
+    assert "TURNKEEP_TOKEN" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        *(("127.0.0.1", True), ("127.8.8.8", True), ("::1", True)),
+        *(("localhost", True), ("0.0.0.0", False), ("::", False)),  # noqa: S104
+        *(("10.1.1.1", False), ("example.org", False), ("", False)),
+    ],
+)
+def test_what_is_local(host: str, expected: bool) -> None:  # noqa: FBT001
+    assert _is_local(host) == expected
+
+
+def test_the_command_health_checks_once(
+    database: str, connection: psycopg.Connection
+) -> None:
+    def run(*options: str) -> tuple[int, str]:
+        answer = subprocess.run(  # noqa: S603
+            [*TURNKEEP, "health", database, *options],
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+        return answer.returncode, answer.stdout
+
+    code, said = run()
+    assert (code, said.splitlines()[-1]) == (0, "ok")
+    connection.execute("drop function public.index_messages(integer)")
+    code, said = run("--json")
+    assert (code, json.loads(said)["status"]) == (1, "failed")

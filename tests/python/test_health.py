@@ -1,0 +1,434 @@
+"""Health is what really works, found out in bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from support.processes import frozen
+from support.redis import running_redis
+from support.servers import servers
+from turnkeep import health as health_module
+from turnkeep.calls import append_turn
+from turnkeep.client import Client
+from turnkeep.embedded.account import Account
+from turnkeep.embedded.throwaway import FORGETFUL, throwaway
+from turnkeep.health import (
+    ASKED_THERE,
+    Health,
+    checks,
+)
+from turnkeep.health.sessions import Sessions
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import AsyncIterator, Iterator
+
+    from turnkeep.calls import NewMessage
+    from turnkeep.embedded.cluster import Cluster
+    from turnkeep.health import Report
+
+VALID_SECONDS = 0.02
+PATIENCE = 0.5
+"""Seconds for a check of what does not answer."""
+BOUND = 5.0
+"""Seconds for a report about it, on the busiest machine."""
+SETTINGS = {
+    "max_connections": "10",
+    "superuser_reserved_connections": "3",
+    "wal_level": "replica",
+}
+HELLO: list[NewMessage] = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture(autouse=True)
+def no_report_is_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "VALID_SECONDS", VALID_SECONDS)
+
+
+class Restartable:
+    """A server that a test may stop, freeze and start."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        """Take one that runs."""
+        self.cluster = cluster
+        self.url = cluster.url("postgres")
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def pid(self) -> int:
+        """The postmaster."""
+        pid = self.cluster.postmaster()
+        assert pid
+        return pid
+
+    def stop(self) -> None:
+        """Stop it, and wait for its end."""
+        assert self.cluster.stop()
+        for process in self._processes:
+            process.wait()
+
+    def start(self) -> None:
+        """Start it as it was."""
+        binaries = next(iter(servers().values()))
+        account = Account.for_server(self.cluster.data)
+        self._processes.append(
+            self.cluster.launch(
+                binaries, account, FORGETFUL | SETTINGS, dies_with_us=True
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Restartable]:
+    """Give a server of this module's own, with room for few, and nothing deployed."""
+    with throwaway(next(iter(servers().values())), SETTINGS) as cluster:
+        server = Restartable(cluster)
+        yield server
+        if server.cluster.postmaster():
+            server.stop()
+
+
+@asynccontextmanager
+async def checking(url: str, **options: object) -> AsyncIterator[Health]:
+    """Give a health, and close it."""
+    health = Health(url, **options)  # type: ignore[arg-type]
+    try:
+        yield health
+    finally:
+        await health.close()
+
+
+def check(url: str, **options: object) -> Report:
+    """Check once."""
+
+    async def run() -> Report:
+        async with checking(url, **options) as health:
+            return await health.check()
+
+    return asyncio.run(run())
+
+
+async def check_again(health: Health) -> Report:
+    """Check when what was found before is out of date."""
+    await asyncio.sleep(VALID_SECONDS)
+    return await health.check()
+
+
+def statuses(report: Report) -> dict[str, str]:
+    return {
+        name: each.finding.status
+        for name, each in report.components.items()
+        if each.finding.status not in ("ok", "off")
+    }
+
+
+def status(report: Report, component: str) -> str:
+    return report.components[component].finding.status
+
+
+def message(report: Report, component: str) -> str:
+    return report.components[component].finding.message
+
+
+def test_all_is_well(database: str) -> None:
+    report = check(database)
+    assert report.status == "ok"
+    assert statuses(report) == {}
+    assert message(report, "database").endswith("takes writes")
+    document = report.document()
+    assert document["components"]["migrations"]["details"]["pending"] == []
+    assert set(document) == {"status", "checked_at", "release", "components"}
+
+
+def test_what_is_not_deployed_has_failed(empty_database: str) -> None:
+    report = check(empty_database)
+    assert report.status == "failed"
+    assert statuses(report) == {"schema": "failed", "outbox": "unknown"}
+    assert "turnkeep deploy" in message(report, "schema")
+
+
+def test_an_older_schema_has_failed(
+    database: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("drop function public.get_thread(text, integer, bigint, uuid)")
+    last = checks.plan().changes[-1]
+    connection.execute("delete from sqitch.changes where change_id = %s", [last.id])
+    report = check(database)
+    assert report.status == "failed"
+    assert statuses(report) == {"schema": "failed", "migrations": "failed"}
+    assert "get_thread" in message(report, "schema")
+    assert last.name in message(report, "migrations")
+
+
+def test_a_newer_schema_is_a_warning(
+    database: str, connection: psycopg.Connection
+) -> None:
+    connection.execute(
+        "update sqitch.changes set change_id = 'x', change = 'x' where change_id = %s",
+        [checks.plan().changes[-1].id],
+    )
+    connection.execute(
+        "insert into sqitch.changes select (jsonb_populate_record(c,"
+        " jsonb_build_object('change_id', %s::text, 'change', 'y', 'script_hash', 'y')"
+        ")).* from sqitch.changes as c where c.change_id = 'x'",
+        [checks.plan().changes[-1].id],
+    )
+    report = check(database)
+    assert report.status == "warning"
+    assert statuses(report) == {"migrations": "warning"}
+    assert "newer" in message(report, "migrations")
+
+
+def test_without_a_registry_the_functions_are_what_counts(
+    database: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("drop schema sqitch cascade")
+    report = check(database)
+    assert report.status == "ok"
+    assert status(report, "migrations") == "off"
+
+
+def test_a_database_that_takes_no_writes_has_failed(
+    database: str, connection: psycopg.Connection
+) -> None:
+    connection.execute(
+        "do $$ begin execute format('alter database %I set"
+        " default_transaction_read_only = on', current_database()); end $$"
+    )
+    report = check(database)
+    assert report.status == "failed"
+    assert "read-only" in message(report, "database")
+
+
+def test_a_role_that_may_not_look_is_told_so(
+    database: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("create role health_stranger login")
+    try:
+        report = check(database.replace("postgres@", "health_stranger@"))
+    finally:
+        connection.execute("drop role health_stranger")
+    assert report.status == "warning"
+    assert statuses(report) == {"migrations": "warning", "outbox": "warning"}
+
+
+def test_a_slow_worker_is_a_warning(
+    database: str, connection: psycopg.Connection
+) -> None:
+    connection.execute(
+        "insert into turnkeep.storage_deletions (owner_id, bucket_id, storage_path,"
+        " due_at) values (gen_random_uuid(), 'b', 'p', now() - interval '3 hours')"
+    )
+    report = check(database)
+    assert report.status == "warning"
+    assert "3.0 hours" in message(report, "outbox")
+    connection.execute(
+        "update turnkeep.storage_deletions set due_at = now() + interval '1 hour',"
+        " last_error = 'refused'"
+    )
+    assert "failed before" in message(check(database), "outbox")
+
+
+def test_a_locked_table_holds_up_one_check(
+    database: str, connection: psycopg.Connection
+) -> None:
+    with connection.transaction():
+        connection.execute("lock turnkeep.storage_deletions")
+        began = time.monotonic()
+        report = check(database, seconds=PATIENCE)
+        assert time.monotonic() - began < BOUND
+    assert statuses(report) == {"outbox": "failed"}
+    assert report.status == "warning"
+    assert "timeout" in message(report, "outbox")
+
+
+def test_a_replica_is_well(own: Restartable) -> None:
+    """A server in recovery; the one that it would follow is not needed."""
+    signal_file = own.cluster.data / "standby.signal"
+    own.stop()
+    signal_file.touch()
+    try:
+        own.start()
+        report = check(own.url)
+        own.stop()
+    finally:
+        signal_file.unlink()
+        own.start()
+    assert status(report, "database") == "ok"
+    assert "replica" in message(report, "database")
+
+
+def test_a_database_that_is_stopped_and_started_again(own: Restartable) -> None:
+    async def run() -> None:
+        async with checking(own.url) as health:
+            assert status(await health.check(), "database") == "ok"
+            own.stop()
+            try:
+                report = await check_again(health)
+            finally:
+                own.start()
+            assert report.status == "failed"
+            assert statuses(report) == {
+                "database": "failed",
+                **dict.fromkeys(ASKED_THERE, "unknown"),
+            }
+            assert status(await check_again(health), "database") == "ok"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["connected before", "not yet"])
+def test_a_database_that_hangs_does_not_hang_us(
+    own: Restartable,
+    known: bool,  # noqa: FBT001
+) -> None:
+    async def run() -> None:
+        async with checking(own.url, seconds=PATIENCE) as health:
+            if known:
+                assert status(await health.check(), "database") == "ok"
+                await asyncio.sleep(VALID_SECONDS)
+            with frozen(own.pid):
+                for _ in range(2):
+                    began = time.monotonic()
+                    report = await health.check()
+                    assert time.monotonic() - began < BOUND
+                    assert report.status == "failed"
+                    assert "no answer" in message(report, "database")
+                    assert status(report, "schema") == "unknown"
+                    await asyncio.sleep(VALID_SECONDS)
+            assert status(await check_again(health), "database") == "ok"
+
+    asyncio.run(run())
+
+
+def test_closing_does_not_wait_for_a_database_that_hangs(own: Restartable) -> None:
+    async def run() -> float:
+        async with checking(own.url, seconds=60) as health:
+            await health.check()
+            await asyncio.sleep(VALID_SECONDS)
+            with frozen(own.pid):
+                asking = asyncio.create_task(health.check())
+                await asyncio.sleep(0.1)
+                began = time.monotonic()
+                await health.close()
+                await asyncio.wait({asking})
+                return time.monotonic() - began
+
+    assert asyncio.run(run()) < BOUND
+
+
+def test_a_server_without_a_free_connection_has_failed(own: Restartable) -> None:
+    async def run() -> None:
+        async with checking(own.url) as health:
+            assert status(await health.check(), "connections") == "ok"
+            with ExitStack() as all_of_them:
+                while True:
+                    try:
+                        connection = psycopg.connect(own.url, user="guest")
+                    except psycopg.OperationalError:
+                        break
+                    all_of_them.enter_context(connection)
+                report = await check_again(health)
+                assert report.status == "failed"
+                assert status(report, "database") == "ok"
+                assert status(report, "connections") == "failed"
+                assert "nobody else can connect" in message(report, "connections")
+            while status(await check_again(health), "connections") == "failed":
+                pass
+
+    with psycopg.connect(own.url, autocommit=True) as admin:
+        admin.execute("create role guest login")
+    asyncio.run(run())
+
+
+def test_a_pool_for_whose_connections_calls_wait(
+    database: str, connection: psycopg.Connection
+) -> None:
+    def found(client: Client) -> str:
+        return status(check(database, client=client), "pool")
+
+    with Client(database, max_size=2) as client, ThreadPoolExecutor(4) as threads:
+        client(append_turn("c", HELLO))
+        assert found(client) == "ok"
+        with connection.transaction():
+            connection.execute("select from public.conversations for update")
+            calls = []
+            for count in range(4):
+                calls.append(threads.submit(client, append_turn("c", HELLO)))
+                while client.pool.get("requests_waiting", 0) < count - 1:
+                    pass
+                if count > 1:
+                    expected = "warning" if count == 2 else "failed"
+                    assert found(client) == expected
+        for call in calls:
+            call.result()
+        assert found(client) == "ok"
+
+
+@pytest.mark.requires_redis
+def test_redis_that_goes_is_a_warning(database: str) -> None:
+    with running_redis() as (url, process):
+        report = check(database, redis_url=url)
+        assert report.status == "ok"
+        assert message(report, "redis").startswith("Redis ")
+        process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        hanging = check(database, redis_url=url, seconds=PATIENCE)
+        assert time.monotonic() - began < BOUND
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        process.wait()
+        gone = check(database, redis_url=url)
+    for report in (hanging, gone):
+        assert report.status == "warning"
+        assert statuses(report) == {"redis": "failed"}
+
+
+def test_an_embedded_server_says_how_much_space_it_has(
+    own: Restartable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "GiB free" in message(check(own.url), "disk")
+    monkeypatch.setattr(checks, "NO_SPACE", 2**62)
+    report = check(own.url)
+    assert report.status == "failed"
+    assert status(report, "disk") == "failed"
+
+
+def test_a_flood_of_probes_is_one_check(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    ask = Sessions.ask
+
+    async def count(self: Sessions, *arguments: Any) -> list[dict[str, Any]]:
+        nonlocal asked
+        asked += 1
+        return await ask(self, *arguments)
+
+    async def run() -> None:
+        async with checking(database) as health:
+            reports = await asyncio.gather(*(health.check() for _ in range(500)))
+            assert {id(report) for report in reports} == {id(reports[0])}
+            assert asked == 1 + len(ASKED_THERE)
+
+    monkeypatch.setattr(Sessions, "ask", count)
+    asyncio.run(run())
+
+
+def test_who_goes_away_does_not_take_the_answer_from_the_others(database: str) -> None:
+    async def run() -> None:
+        async with checking(database) as health:
+            first, second = (asyncio.create_task(health.check()) for _ in range(2))
+            await asyncio.sleep(0)
+            first.cancel()
+            assert (await second).status == "ok"
+
+    asyncio.run(run())
