@@ -13,6 +13,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pytest_postgresql import factories
 
+from support.servers import servers
 from turnkeep.bundle import project_directory
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ numbers = itertools.count(1)
 
 
 @contextmanager
-def new_database(server: TestServer, template: str = "template0") -> Iterator[str]:
+def new_database(server: TestServer, template: str = "template1") -> Iterator[str]:
     """Make a database like ``template``, give its URL, and drop it with its sessions.
 
     The name is this process's own: workers share a server.
@@ -32,10 +33,11 @@ def new_database(server: TestServer, template: str = "template0") -> Iterator[st
     name = f"test_{os.getpid()}_{next(numbers)}"
     with psycopg.connect(server.cluster.url("postgres"), autocommit=True) as admin:
         # On a RAM disk copying files takes half the time of logging their blocks.
-        create = sql.SQL("create database {} template {} strategy file_copy")
-        admin.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+        create = sql.SQL("create database {} template {} owner {} strategy file_copy")
+        names = map(sql.Identifier, (name, template, server.user))
+        admin.execute(create.format(*names))
         try:
-            yield server.cluster.url(name)
+            yield server.url(name)
         finally:
             drop = sql.SQL("drop database if exists {} with (force)")
             admin.execute(drop.format(sql.Identifier(name)))
@@ -54,11 +56,13 @@ def deploy_project(host: str, port: int, user: str, dbname: str, **_: object) ->
     deploy(conninfo, project_directory())
 
 
-template_15 = factories.postgresql_noproc(
-    depends_on="server_15", dbname="turnkeep", load=[deploy_project]
-)
-template_embedded = factories.postgresql_noproc(
-    depends_on="server_embedded", dbname="turnkeep", load=[deploy_project]
+globals().update(
+    {
+        f"template_{kind}": factories.postgresql_noproc(
+            depends_on=f"server_{kind}", dbname="turnkeep", load=[deploy_project]
+        )
+        for kind in servers()
+    }
 )
 
 
@@ -89,6 +93,6 @@ def database(pg_server: TestServer, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def connection(database: str) -> Iterator[psycopg.Connection]:
-    """Give a session in ``database``, not in a transaction, as its superuser."""
+    """Give a session in ``database``, not in a transaction, as who deployed."""
     with psycopg.connect(database, autocommit=True) as session:
         yield session

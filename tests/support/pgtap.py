@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from support.tap import Assertion
 
 FOLDER = "pgtap"
-SCHEMA = "tap"
+SCHEMA = "extensions"
+"""As on Supabase."""
 OPTIONS = f"-c search_path=public,{SCHEMA}"
 """Where tests find pgTAP's functions, and those find each other."""
 PSQL = ("-XqAt", "-v", "ON_ERROR_STOP=1", "-P", "pager=off")
@@ -126,18 +127,21 @@ def _line_of(description: str, path: Path) -> int:
 def pgtap_template(pg_server: TestServer, template: str) -> Iterator[str]:
     """Name a database like ``template`` that has pgTAP too, to be cloned."""
     with new_database(pg_server, template) as url:
-        load_pgtap(url)
+        load_pgtap(pg_server.cluster.url(name_of(url)))
         yield name_of(url)
 
 
 def load_pgtap(url: str) -> None:
-    """Put pgTAP into the schema ``tap``: the server's extension, else as plain SQL."""
+    """Load pgTAP and plpgsql_check as a superuser: the server's, else as plain SQL."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"create schema {SCHEMA}")
+        connection.execute(f"create schema if not exists {SCHEMA}")
         # A test that has set another role goes on asserting.
         connection.execute(f"grant usage on schema {SCHEMA} to public")
-        known = "select from pg_catalog.pg_available_extensions where name = 'pgtap'"
-        if connection.execute(known).rowcount:
+        query = "select name from pg_catalog.pg_available_extensions"
+        known = {name for (name,) in connection.execute(query)}
+        if "plpgsql_check" in known:
+            connection.execute(f"create extension plpgsql_check schema {SCHEMA}")
+        if "pgtap" in known:
             connection.execute(f"create extension pgtap schema {SCHEMA}")
             return
         connection.execute(f"set search_path = {SCHEMA}")

@@ -113,7 +113,7 @@ def odd_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tap_database(pg_server: TestServer) -> Iterator[str]:
     with new_database(pg_server) as url:
-        load_pgtap(url)
+        load_pgtap(pg_server.cluster.url(name_of(url)))
         yield url
 
 

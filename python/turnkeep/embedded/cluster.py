@@ -44,6 +44,8 @@ class Cluster:
     """
 
     directory: Path
+    superuser: str = SUPERUSER
+    """Whom initdb makes, and who owns the databases."""
 
     @property
     def data(self) -> Path:
@@ -63,7 +65,8 @@ class Cluster:
     def url(self, database: str) -> str:
         """Give the connection string of one database."""
         host = quote(str(self.socket), safe="/")
-        return f"postgresql://{SUPERUSER}@/{quote(database)}?host={host}&port={PORT}"
+        user = quote(self.superuser)
+        return f"postgresql://{user}@/{quote(database)}?host={host}&port={PORT}"
 
     def initialise(self, binaries: Binaries, account: Account, *options: str) -> None:
         """Make the directories, and the databases unless they are there.
@@ -84,7 +87,8 @@ class Cluster:
             return
         with complete(self.data) as scratch:
             account.give(scratch)
-            _initdb(scratch, binaries, account, *options)
+            names = ("--username", self.superuser)
+            _initdb(scratch, binaries, account, *names, *options)
 
     def postmaster(self) -> int | None:
         """Give the pid of the server that runs on this directory, if one does."""
@@ -243,7 +247,7 @@ class Cluster:
 
 
 def _initdb(target: Path, binaries: Binaries, account: Account, *options: str) -> None:
-    arguments = ["--username", SUPERUSER, "--encoding", "UTF8", "--locale", LOCALE]
+    arguments = ["--encoding", "UTF8", "--locale", LOCALE]
     if int(binaries.major) >= 17:  # noqa: PLR2004
         # Sorts by code point in every release of every operating system.
         arguments += ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]

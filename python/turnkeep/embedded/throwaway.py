@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from turnkeep.embedded.account import Account
 from turnkeep.embedded.binaries import find_binaries
-from turnkeep.embedded.cluster import Cluster
+from turnkeep.embedded.cluster import SUPERUSER, Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,6 +48,7 @@ def throwaway(
     binaries: Binaries | None = None,
     settings: Mapping[str, str] | None = None,
     base: Path | None = None,
+    superuser: str = SUPERUSER,
 ) -> Iterator[Cluster]:
     """Run a server in a new directory of ``base``, and remove it with its data.
 
@@ -63,7 +64,7 @@ def throwaway(
         account = Account.for_server(directory / "data")
         binaries = (binaries or find_binaries()).within_reach(account, directory)
         settings = {**FORGETFUL, **(settings or {})}
-        cluster = Cluster(directory)
+        cluster = Cluster(directory, superuser)
         cluster.initialise(binaries, account, "--no-sync")
         process = cluster.launch(binaries, account, settings, dies_with_us=True)
         try:

@@ -5,6 +5,8 @@ select plan(8);
 create role tk_backend nologin;
 create role tk_gateway nologin noinherit;
 grant service_role to tk_backend, tk_gateway;
+-- Who deployed need not be a superuser.
+grant tk_backend, tk_gateway to current_user;
 grant usage on schema turnkeep to tk_gateway;
 grant execute on function turnkeep.is_service() to tk_gateway;
 

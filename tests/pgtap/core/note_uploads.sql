@@ -9,9 +9,20 @@ select is(
     'without Supabase Storage a new file needs uploading'
 );
 
-create schema storage;
-create table storage.objects (bucket_id text, name text);
-insert into storage.objects values ('user-files', 'n/b'), ('other', 'n/a');
+do $do$
+begin
+    if to_regnamespace('storage') is null then
+        create schema storage;
+        create table storage.buckets (id text primary key, name text);
+        create table storage.objects (bucket_id text, name text);
+    end if;
+end
+$do$;
+
+insert into storage.buckets (id, name)
+values ('user-files', 'user-files'), ('other', 'other');
+insert into storage.objects (bucket_id, name)
+values ('user-files', 'n/b'), ('other', 'n/a');
 
 select is(
     jsonb_path_query_array(

@@ -5,13 +5,6 @@ select plan(1);
 
 do $do$
 begin
-    if exists (
-        select from pg_available_extensions as e where e.name = 'plpgsql_check'
-    ) then
-        create schema lint;
-        create extension plpgsql_check schema lint;
-    end if;
-
     -- What Supabase brings, for the look into what is executed from a text.
     if to_regclass('storage.objects') is null then
         create schema storage;
@@ -21,14 +14,14 @@ end
 $do$;
 
 select case
-    when to_regnamespace('lint') is null
+    when not exists (select from pg_extension as e where e.extname = 'plpgsql_check')
         then skip('this server has no extension plpgsql_check', 1)
     else is_empty(
         $$
         select p.oid::regprocedure, c.lineno, c.level, c.message, c.detail, c.query
         from pg_proc as p
         join pg_language as l on l.oid = p.prolang
-        cross join lint.plpgsql_check_function_tb(
+        cross join plpgsql_check_function_tb(
             p.oid, fatal_errors => false, all_warnings => true
         ) as c
         where p.pronamespace in ('public'::regnamespace, 'turnkeep'::regnamespace)

@@ -122,7 +122,12 @@ select is_empty(
 select is_empty(
     $$
     select d.defaclrole::regrole, d.defaclobjtype, d.defaclacl from pg_default_acl as d
-    where d.defaclnamespace in (0, 'public'::regnamespace, 'turnkeep'::regnamespace)
+    where d.defaclnamespace in (0, 'turnkeep'::regnamespace)
+       -- Supabase has its own, for what anybody makes in public.
+       or (
+           d.defaclnamespace = 'public'::regnamespace
+           and to_regrole('supabase_admin') is null
+       )
     $$,
     'later objects of others get the rights that they would get without us'
 );
