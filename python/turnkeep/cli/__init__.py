@@ -32,6 +32,7 @@ COMMANDS = {
     "rebase": "running",
     "checkout": "running",
     "upgrade": "running",
+    "rehearse": "rehearsing",
     "init": "authoring",
     "add": "authoring",
     "tag": "authoring",

@@ -21,6 +21,7 @@ from turnkeep.bundle import project_directory
 from turnkeep.sqitch import config as configuration
 from turnkeep.sqitch.errors import ConfigError, NotConfirmedError
 from turnkeep.sqitch.project import open_project
+from turnkeep.sqitch.report import Events, TerminalReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -250,9 +251,15 @@ def opened_engine(
 ) -> Iterator[Engine]:
     """Open the engine on the database of a command."""
     from turnkeep.sqitch.engine import Engine  # noqa: PLC0415
+    from turnkeep.sqitch.progress import watched  # noqa: PLC0415
     from turnkeep.sqitch.server import connect  # noqa: PLC0415
 
-    with connect(work.database.conninfo, source=work.database.source) as connection:
+    source = work.database
+    listener = report if isinstance(report, (TerminalReport, Events)) else None
+    with (
+        connect(source.conninfo, source=source.source) as connection,
+        watched(connection, source.conninfo, listener),
+    ):
         yield Engine(connection, work.project, report, variables)
 
 

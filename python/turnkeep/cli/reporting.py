@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from turnkeep.errors import TurnkeepError
-from turnkeep.sqitch.report import Collected, Events, GithubReport, TextReport
+from turnkeep.sqitch.report import (
+    Collected,
+    Events,
+    GithubReport,
+    TerminalReport,
+    TextReport,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,4 +94,4 @@ def _report(style: str) -> Report:
             return GithubReport()
         case "quiet":
             return TextReport(stdout=io.StringIO())
-    return TextReport()
+    return TerminalReport() if sys.stdout.isatty() else TextReport()

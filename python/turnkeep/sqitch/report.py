@@ -74,6 +74,29 @@ class TextReport:
         print(text, file=self.stdout, flush=True)
 
 
+@dataclass(slots=True)
+class TerminalReport(TextReport):
+    """Sqitch's lines, and behind the open one what the server is doing meanwhile."""
+
+    def progress(self, text: str, share: float | None) -> None:
+        """Show it dimly until something else is written."""
+        shown = text if share is None else f"{text} {share:.0%}"
+        # Save the cursor, erase to the end of the line, come back.
+        print(
+            f"\x1b7\x1b[2m{shown[:80]}\x1b[0m\x1b[K\x1b8",
+            end="",
+            file=self.stdout,
+            flush=True,
+        )
+
+    def end(
+        self, *, ok: bool, seconds: float | None = None, remark: str | None = None
+    ) -> None:
+        """Close the line, over what was shown."""
+        print("\x1b[K", end="", file=self.stdout)
+        TextReport.end(self, ok=ok, seconds=seconds, remark=remark)
+
+
 _PLACE = re.compile(r"(?:turnkeep: )?([^\s:]+):(\d+): ")
 _OPERATIONS = {"+": "deploy", "-": "revert", "*": "verify"}
 
@@ -166,6 +189,10 @@ class Events:
     def comment(self, text: str) -> None:
         """Write a ``remark``."""
         self.write("remark", text=text, **self.context)
+
+    def progress(self, text: str, share: float | None) -> None:
+        """Write what the server is doing as ``progress``, ``share`` from 0 to 1."""
+        self.write("progress", text=text, share=share, **self.context)
 
     def end(
         self, *, ok: bool, seconds: float | None = None, remark: str | None = None

@@ -1,0 +1,50 @@
+"""What the server says it is doing, read beside the session that does it."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import Any
+
+import psycopg
+
+from turnkeep.sqitch import progress
+from turnkeep.sqitch.report import TerminalReport
+
+
+def test_who_blocks_is_named_and_no_work_is_none(empty_database: str) -> None:
+    with (
+        psycopg.connect(empty_database) as holder,
+        psycopg.connect(empty_database, autocommit=True) as waiting,
+        psycopg.connect(empty_database, autocommit=True) as watcher,
+    ):
+        pid, blocker = waiting.info.backend_pid, holder.info.backend_pid
+        assert progress.read(watcher, pid) == []
+        holder.execute("create table t (); lock table t")
+        holder.commit()
+        holder.execute("lock table t")
+        thread = threading.Thread(
+            target=waiting.execute, args=("alter table t add a int",)
+        )
+        thread.start()
+        found: list[Any] = []
+        while not found:
+            found = progress.read(watcher, pid)
+        holder.rollback()
+        thread.join()
+    ((text, share),) = found
+    assert f"waits for pid {blocker} (" in text
+    assert "lock table t" in text
+    assert share is None
+
+
+def test_a_terminal_shows_it_behind_the_open_line() -> None:
+    report = TerminalReport(stdout=io.StringIO())
+    report.begin("+", "a", 1)
+    report.progress("create index on t: building index", 0.5)
+    report.end(ok=True)
+    assert isinstance(report.stdout, io.StringIO)
+    assert report.stdout.getvalue() == (
+        "  + a .. \x1b7\x1b[2mcreate index on t: building index 50%\x1b[0m\x1b[K\x1b8"
+        "\x1b[Kok\n"
+    )
