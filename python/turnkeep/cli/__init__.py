@@ -21,6 +21,7 @@ COMMANDS = {
     "import": "importing",
     "serve": "serving",
     "health": "serving",
+    "sweep": "sweeping",
     "deploy": "running",
     "revert": "running",
     "verify": "running",

@@ -1,0 +1,297 @@
+"""``turnkeep sweep``: housekeeping, once or for ever."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import signal
+import sys
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from turnkeep.client import Client
+from turnkeep.database import choose
+from turnkeep.errors import TurnkeepError, Unavailable
+from turnkeep.storage import DirectoryStorage
+from turnkeep.sweep import Sweeper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import psycopg
+
+    from turnkeep.storage import Storage
+    from turnkeep.sweep.inventory import Named
+
+KEY = "SUPABASE_SERVICE_ROLE_KEY"
+SHOWN = 20
+LISTED = 10_000
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Duration(click.ParamType[timedelta]):
+    """A number and its unit: 30s, 5m, 24h, 7d."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Read it."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"(\d+)([smhd])", str(value))
+        if not found:
+            self.fail(f"{value!r} is no duration such as 30s, 5m, 24h, 7d", param, ctx)
+        return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+@click.command()
+@click.argument("url", required=False, metavar="[DATABASE]")
+@click.option(
+    "--storage",
+    "place",
+    metavar="URL|DIRECTORY",
+    envvar="TURNKEEP_STORAGE",
+    show_envvar=True,
+    help=f"Where the bytes are: a Supabase project (key in ${KEY}), or a directory with"
+    " a folder for each bucket. Without it, they are left for another sweeper.",
+)
+@click.option("--once", is_flag=True, help="One round. So it is without --every.")
+@click.option("--every", type=Duration(), help="A round each 5m, and so on.")
+@click.option(
+    "--grace",
+    type=Duration(),
+    default="24h",
+    show_default=True,
+    help="How long a file may go unused. Longer than an upload may take.",
+)
+@click.option("--dry-run", is_flag=True, help="List what would be deleted.")
+@click.option(
+    "--reconcile", is_flag=True, help="Compare files with the storage's objects."
+)
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="With --reconcile: delete objects that nothing names, in the buckets that are"
+    " named; ask for the bytes of lost files when they are registered again.",
+)
+@click.option(
+    "--bucket",
+    "bucket_ids",
+    multiple=True,
+    help="A bucket to compare.  [default: all that files are in]",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document a round.")
+def sweep_command(  # noqa: PLR0913  one for each option
+    *,
+    url: str | None,
+    place: str | None,
+    once: bool,
+    every: timedelta | None,
+    grace: timedelta,
+    dry_run: bool,
+    reconcile: bool,
+    repair: bool,
+    bucket_ids: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Delete what nothing uses, and keep the store quick. For cron, or as a service.
+
+    A round deletes files that no conversation uses, then their bytes, and lets the
+    search find new messages. Several sweepers share the work. One that is killed has
+    deleted nothing that is in use, and the next one finishes what it began, after ten
+    minutes at most.
+
+    Exit code 0: done; 1: bytes could not be deleted and are tried again by the next
+    sweep, or --reconcile found differences and did not repair them; 2: could not.
+
+    \b
+      turnkeep sweep --storage /srv/chat/files
+      turnkeep sweep --every 5m --storage https://PROJECT.supabase.co
+      turnkeep sweep --dry-run
+      turnkeep sweep --reconcile --storage /srv/chat/files --json
+    """  # noqa: D301
+    if once and every:
+        raise click.UsageError("--once and --every exclude each other")
+    if repair and not bucket_ids:
+        raise click.UsageError("--repair works on buckets that are named: --bucket")
+    if (repair or bucket_ids) and not reconcile:
+        raise click.UsageError("--repair and --bucket belong to --reconcile")
+    logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
+    with opened(place) as storage:
+        database = choose(url)
+        click.echo(f"database: {database}", err=True)
+        if reconcile:
+            _reconcile(
+                database.conninfo,
+                storage,
+                bucket_ids,
+                grace,
+                repair=repair,
+                as_json=as_json,
+            )
+        elif dry_run:
+            _list(database.conninfo, grace, as_json=as_json)
+        else:
+            if storage is None:
+                click.echo("no --storage: bytes are left to another sweeper", err=True)
+            _sweep(database.conninfo, storage, grace, every, as_json=as_json)
+
+
+@contextmanager
+def opened(place: str | None) -> Iterator[Storage | None]:
+    """Open a Supabase project by its URL, or a directory by its path."""
+    if not place:
+        yield None
+        return
+    if not place.startswith(("http://", "https://")):
+        if not os.path.isdir(place):  # noqa: PTH112
+            raise TurnkeepError(
+                "there is no such directory",
+                where=place,
+                hint="an empty storage would make every file look lost",
+            )
+        yield DirectoryStorage(place)
+        return
+    key = os.environ.get(KEY)
+    if not key:
+        raise TurnkeepError(f"set {KEY}", where=place, hint="the secret key it is")
+    from turnkeep.supabase_storage import SupabaseStorage  # noqa: PLC0415  an extra
+
+    storage = SupabaseStorage(
+        f"{place.rstrip('/')}/storage/v1",
+        {"apikey": key, "Authorization": f"Bearer {key}"},
+    )
+    try:
+        yield storage
+    finally:
+        storage.close()
+
+
+def _sweep(
+    conninfo: str,
+    storage: Storage | None,
+    grace: timedelta,
+    every: timedelta | None,
+    *,
+    as_json: bool,
+) -> None:
+    with Client(conninfo, max_size=1) as client, _stopping() as stop:
+        sweeper = Sweeper(client, storage, grace=grace, is_stopping=stop.is_set)
+        while True:
+            try:
+                swept = sweeper.sweep()
+            except Unavailable as error:
+                if every is None:
+                    raise
+                click.echo(f"turnkeep: {error}\nthe next round is in {every}", err=True)
+            else:
+                at = datetime.now(UTC).isoformat(timespec="seconds")
+                click.echo(
+                    json.dumps({"at": at, **asdict(swept)})
+                    if as_json
+                    else f"{at}  {swept}"
+                )
+                if every is None:
+                    sys.exit(1 if swept.failed_objects else 0)
+            if stop.wait(every.total_seconds()):
+                return
+
+
+@contextmanager
+def _stopping() -> Iterator[Event]:
+    """Give what is set by SIGTERM and Ctrl-C: the step that runs is finished."""
+    stop = Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _list(conninfo: str, grace: timedelta, *, as_json: bool) -> None:
+    from turnkeep.sweep import inventory  # noqa: PLC0415
+
+    with _connected(conninfo) as connection:
+        orphans = inventory.orphans(connection, grace, LISTED)
+        outbox = inventory.outbox(connection, LISTED)
+    _show(
+        {
+            "orphaned files whose rows would be deleted": orphans,
+            "stored objects that would be deleted": outbox,
+        },
+        {"orphans": orphans, "outbox": outbox},
+        as_json=as_json,
+    )
+
+
+def _reconcile(  # noqa: PLR0913  the options
+    conninfo: str,
+    storage: Storage | None,
+    bucket_ids: Sequence[str],
+    grace: timedelta,
+    *,
+    repair: bool,
+    as_json: bool,
+) -> None:
+    from turnkeep.sweep import inventory  # noqa: PLC0415
+
+    if storage is None:
+        raise click.UsageError("--reconcile compares with a --storage")
+    with _connected(conninfo) as connection:
+        chosen = bucket_ids or inventory.buckets(connection)
+        found = inventory.compare(connection, storage, chosen, grace)
+        repaired = {}
+        if repair:
+            repaired = {
+                "deletions_requested": inventory.request_deletion(
+                    connection, found.strays
+                ),
+                "uploads_requested": inventory.ask_for_uploads(connection, found.lost),
+            }
+    _show(
+        {
+            "stored objects that nothing names": found.strays,
+            "files in use whose bytes are not there": found.lost,
+        },
+        {"buckets": chosen, "strays": found.strays, "lost": found.lost, **repaired},
+        as_json=as_json,
+    )
+    if repair and not as_json:
+        click.echo("repaired: the next sweep deletes what nothing names")
+    if (found.strays or found.lost) and not repair:
+        sys.exit(1)
+
+
+def _show(
+    headed: dict[str, Sequence[Named]], document: dict[str, Any], *, as_json: bool
+) -> None:
+    if as_json:
+        click.echo(json.dumps(document, default=str, indent=2))
+        return
+    for heading, named in headed.items():
+        click.echo(f"{len(named):,} {heading}")
+        for each in named[:SHOWN]:
+            click.echo(f"  {each}")
+        if (more := len(named) - SHOWN) > 0:
+            click.echo(f"  ... and {more:,} more; --json lists them")
+
+
+@contextmanager
+def _connected(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
+    from turnkeep.sqitch.server import connect  # noqa: PLC0415
+
+    with connect(conninfo) as connection:
+        yield connection
