@@ -7,6 +7,7 @@
 -- requires: core/link_files
 -- requires: core/replayed_turn
 -- requires: core/check_request
+-- requires: core/write_event
 
 begin;
 
@@ -234,6 +235,19 @@ begin
             limit 1
         ) as f;
     end if;
+
+    perform turnkeep.write_event(
+        v_owner_id,
+        'turn_appended',
+        jsonb_build_object(
+            'created', v_is_new,
+            'messages', v_turn_size,
+            'files', cardinality(v_linked_ids),
+            'next_seq', v_first_seq + v_turn_size
+        ),
+        v_conversation_id,
+        append_turn.continuation_id
+    );
 
     return jsonb_build_object(
         'conversation_id', v_conversation_id,

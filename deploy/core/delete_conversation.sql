@@ -3,6 +3,7 @@
 -- requires: core/unlink_files
 -- requires: tables/messages
 -- requires: tables/deleted_requests
+-- requires: core/write_event
 
 begin;
 
@@ -70,6 +71,16 @@ begin
     delete from public.conversations as c
     where c.owner_id = v_owner_id
       and c.id = v_conversation_id;
+
+    perform turnkeep.write_event(
+        v_owner_id,
+        'conversation_deleted',
+        jsonb_build_object(
+            'messages', v_message_count, 'unlinked_files', cardinality(v_unlinked_ids)
+        ),
+        v_conversation_id,
+        delete_conversation.continuation_id
+    );
 
     return jsonb_build_object(
         'deleted', true,

@@ -6,6 +6,8 @@
 -- requires: tables/search_owners
 -- requires: tables/storage_deletions
 -- requires: tables/deleted_requests
+-- requires: tables/responses
+-- requires: core/write_event
 
 begin;
 
@@ -152,6 +154,26 @@ begin
 
         delete from turnkeep.search_owners as o
         where o.owner_id = v_owner_id;
+
+        delete from turnkeep.responses as r
+        where r.owner_id = v_owner_id;
+
+        -- No index leads to them: a look at all events that are kept.
+        delete from turnkeep.events as e
+        where e.owner_id = v_owner_id;
+    end if;
+
+    if v_left < v_max_rows then
+        perform turnkeep.write_event(
+            v_owner_id,
+            'owner_forgotten',
+            jsonb_build_object(
+                'messages', v_message_count,
+                'conversations', v_conversation_count,
+                'files', v_file_count,
+                'more', v_left = 0
+            )
+        );
     end if;
 
     return jsonb_build_object(

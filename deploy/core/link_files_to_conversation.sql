@@ -1,6 +1,7 @@
 -- Deploy turnkeep:core/link_files_to_conversation to pg
 -- requires: core/lock_conversation
 -- requires: core/link_files
+-- requires: core/write_event
 
 begin;
 
@@ -22,6 +23,7 @@ declare
         link_files_to_conversation.file_ids
     );
     v_links record;
+    v_continuation_id text;
 begin
     v_links := turnkeep.link_files(
         v_owner_id,
@@ -34,7 +36,16 @@ begin
         update public.conversations as c
         set version = c.version + 1, updated_at = greatest(c.updated_at, now())
         where c.owner_id = v_owner_id
-          and c.id = link_files_to_conversation.conversation_id;
+          and c.id = link_files_to_conversation.conversation_id
+        returning c.continuation_id into v_continuation_id;
+
+        perform turnkeep.write_event(
+            v_owner_id,
+            'files_linked',
+            jsonb_build_object('files', cardinality(v_links.linked)),
+            link_files_to_conversation.conversation_id,
+            v_continuation_id
+        );
     end if;
 
     return jsonb_build_object(

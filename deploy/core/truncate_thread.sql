@@ -4,6 +4,7 @@
 -- requires: tables/messages
 -- requires: tables/message_search
 -- requires: tables/deleted_requests
+-- requires: core/write_event
 
 begin;
 
@@ -124,6 +125,18 @@ begin
             truncated_at = now()
         where c.owner_id = v_owner_id
           and c.id = v_conversation_id;
+
+        perform turnkeep.write_event(
+            v_owner_id,
+            'thread_truncated',
+            jsonb_build_object(
+                'messages', v_message_count,
+                'unlinked_files', cardinality(v_unlinked_ids),
+                'next_seq', v_next_seq
+            ),
+            v_conversation_id,
+            truncate_thread.continuation_id
+        );
     end if;
 
     return jsonb_build_object(

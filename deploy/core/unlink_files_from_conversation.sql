@@ -1,6 +1,7 @@
 -- Deploy turnkeep:core/unlink_files_from_conversation to pg
 -- requires: core/lock_conversation
 -- requires: core/unlink_files
+-- requires: core/write_event
 
 begin;
 
@@ -23,6 +24,7 @@ declare
     );
     v_unlinked_ids uuid[];
     v_orphaned_ids uuid[];
+    v_continuation_id text;
 begin
     select u.unlinked, u.orphaned into v_unlinked_ids, v_orphaned_ids
     from turnkeep.unlink_files(
@@ -35,7 +37,19 @@ begin
         update public.conversations as c
         set version = c.version + 1, updated_at = greatest(c.updated_at, now())
         where c.owner_id = v_owner_id
-          and c.id = unlink_files_from_conversation.conversation_id;
+          and c.id = unlink_files_from_conversation.conversation_id
+        returning c.continuation_id into v_continuation_id;
+
+        perform turnkeep.write_event(
+            v_owner_id,
+            'files_unlinked',
+            jsonb_build_object(
+                'files', cardinality(v_unlinked_ids),
+                'orphaned', cardinality(v_orphaned_ids)
+            ),
+            unlink_files_from_conversation.conversation_id,
+            v_continuation_id
+        );
     end if;
 
     return jsonb_build_object(

@@ -3,6 +3,7 @@
 -- requires: core/check_conversation
 -- requires: tables/conversations
 -- requires: tables/deleted_requests
+-- requires: core/write_event
 
 begin;
 
@@ -22,6 +23,7 @@ declare
     v_owner_id constant uuid := turnkeep.act_for(upsert_conversation.owner_id);
     v_metadata constant jsonb := nullif(upsert_conversation.metadata, 'null');
     v_is_new boolean;
+    v_is_changed boolean;
     v_reply jsonb;
 begin
     perform turnkeep.check_conversation(
@@ -42,6 +44,7 @@ begin
         do nothing;
 
         v_is_new := found;
+        v_is_changed := found;
 
         if v_is_new then
             -- As in append_turn: a request of a deleted one may come again late.
@@ -69,6 +72,8 @@ begin
                   )
                   or c.metadata <> c.metadata || coalesce(v_metadata, '{}')
               );
+
+            v_is_changed := found;
         end if;
 
         select jsonb_build_object(
@@ -87,6 +92,16 @@ begin
         -- Not there: it was deleted between the insert and the look.
         exit when found;
     end loop;
+
+    if v_is_changed then
+        perform turnkeep.write_event(
+            v_owner_id,
+            'conversation_changed',
+            jsonb_build_object('created', v_is_new),
+            (v_reply ->> 'id')::uuid,
+            upsert_conversation.continuation_id
+        );
+    end if;
 
     return v_reply;
 end

@@ -2,6 +2,7 @@
 -- requires: tables/conversation_files
 -- requires: tables/storage_deletions
 -- requires: core/sees_storage
+-- requires: core/write_event
 
 begin;
 
@@ -139,6 +140,14 @@ begin
             where s.id = any ($1)
         $query$
         using v_requested_ids;
+    end if;
+
+    if deleted_count + healed_count > 0 then
+        perform turnkeep.write_event(
+            '00000000-0000-0000-0000-000000000000',
+            'orphans_removed',
+            jsonb_build_object('deleted', deleted_count, 'healed', healed_count)
+        );
     end if;
 
     return next;

@@ -17,10 +17,13 @@ import msgspec
 
 from turnkeep.replies import (
     AppendedTurn,
+    CachedResponse,
     ClaimedDeletions,
     CleanedUp,
     ConversationPage,
     DeletedConversation,
+    EventPage,
+    EventsSetting,
     FileType,
     FinishedDeletions,
     ForgottenOwner,
@@ -28,9 +31,16 @@ from turnkeep.replies import (
     IndexedMessages,
     LinkedFiles,
     MatchPage,
+    Metrics,
+    NearestResponse,
+    PrunedEvents,
+    PumpedEvents,
+    PurgedResponses,
+    RecordedEvents,
     RegisteredFiles,
     Role,
     SearchLanguage,
+    StoredResponse,
     Thread,
     TruncatedThread,
     UnlinkedFiles,
@@ -69,6 +79,15 @@ class FailedDeletion(TypedDict, total=False):
 
     id: Required[UUID]
     error: str
+
+
+class NewEvent(TypedDict, total=False):
+    """What a client reports: a kind that begins with `client_`, and about what."""
+
+    kind: Required[str]
+    owner_id: UUID
+    subject: str
+    payload: Metadata
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +231,52 @@ FORGET_OWNER: Function[ForgottenOwner] = Function(
     "forget_owner", {"owner_id": "uuid", "max_rows": "integer"}, ForgottenOwner
 )
 HEALTH: Function[Health] = Function("health", {}, Health)
+LIST_EVENTS: Function[EventPage] = Function(
+    "list_events",
+    {"cursor": "text", "page_size": "integer", "kinds": "text[]", "owner_id": "uuid"},
+    EventPage,
+)
+RECORD_EVENTS: Function[RecordedEvents] = Function(
+    "record_events", {"events": "jsonb"}, RecordedEvents
+)
+SET_EVENTS: Function[EventsSetting] = Function(
+    "set_events", {"enabled": "boolean"}, EventsSetting
+)
+PRUNE_EVENTS: Function[PrunedEvents] = Function(
+    "prune_events", {"keep": "interval", "max_events": "integer"}, PrunedEvents
+)
+PUMP_EVENTS: Function[PumpedEvents] = Function(
+    "pump_events", {"max_events": "integer"}, PumpedEvents
+)
+CACHE_GET: Function[CachedResponse | None] = Function(
+    "cache_get", {"key": "text", "owner_id": "uuid"}, CachedResponse | None
+)
+CACHE_PUT: Function[StoredResponse] = Function(
+    "cache_put",
+    {
+        "key": "text",
+        "value": "jsonb",
+        "ttl": "interval",
+        "scope": "text",
+        "embedding": "real[]",
+        "owner_id": "uuid",
+    },
+    StoredResponse,
+)
+CACHE_NEAREST: Function[NearestResponse | None] = Function(
+    "cache_nearest",
+    {
+        "scope": "text",
+        "embedding": "real[]",
+        "max_distance": "double precision",
+        "owner_id": "uuid",
+    },
+    NearestResponse | None,
+)
+CACHE_PURGE: Function[PurgedResponses] = Function(
+    "cache_purge", {"max_entries": "integer", "max_bytes": "bigint"}, PurgedResponses
+)
+METRICS: Function[Metrics] = Function("metrics", {}, Metrics)
 
 
 def append_turn(  # noqa: PLR0913  the function's own arguments, by name
@@ -479,3 +544,132 @@ def forget_owner(
 def health() -> Call[Health]:
     """Ask whether the database answers. For everybody."""
     return Call(HEALTH, {})
+
+
+def list_events(
+    cursor: str | None = None,
+    *,
+    page_size: int | None = None,
+    kinds: Iterable[str] | None = None,
+    owner_id: UUID | None = None,
+) -> Call[EventPage]:
+    """Read the stream of events from a cursor on. For the service alone.
+
+    `cursor` is that of the page before, None for the oldest events that are kept,
+    `"now"` for those to come. `page_size` is 1 to 1,000 and 100 by default. `kinds` and
+    `owner_id` leave out the others; None leaves out none.
+
+    Fails with `InvalidArgument` and `Unprocessable` for a cursor of another server.
+    """
+    return Call(
+        LIST_EVENTS,
+        {
+            "cursor": cursor,
+            "page_size": page_size,
+            "kinds": None if kinds is None else list(kinds),
+            "owner_id": owner_id,
+        },
+    )
+
+
+def record_events(events: Iterable[NewEvent]) -> Call[RecordedEvents]:
+    """Report up to 1,000 events of a client, such as retries. For the service alone.
+
+    Fails with `TooLarge`, `Unprocessable`, `InvalidArgument`.
+    """
+    return Call(RECORD_EVENTS, {"events": list(events)})
+
+
+def set_events(enabled: bool) -> Call[EventsSetting]:  # noqa: FBT001
+    """Turn the writing of events on or off. For the service alone."""
+    return Call(SET_EVENTS, {"enabled": enabled})
+
+
+def prune_events(
+    keep: timedelta | None = None, *, max_events: int | None = None
+) -> Call[PrunedEvents]:
+    """Delete events older than `keep`; 7 days and 10,000 events by default.
+
+    For the service alone; again while the reply has `more`.
+    """
+    return Call(PRUNE_EVENTS, {"keep": keep, "max_events": max_events})
+
+
+def pump_events(*, max_events: int | None = None) -> Call[PumpedEvents]:
+    """Tell listeners of up to 1,000 new events. For the service alone.
+
+    Call it every second or so, and again while the reply has `more`.
+    """
+    return Call(PUMP_EVENTS, {"max_events": max_events})
+
+
+def cache_get(key: str, *, owner_id: UUID | None = None) -> Call[CachedResponse | None]:
+    """Get the answer under a key; None when there is none. For the service alone.
+
+    Fails with `Unprocessable` when the key is not a SHA-256.
+    """
+    return Call(CACHE_GET, {"key": key, "owner_id": owner_id})
+
+
+def cache_put(  # noqa: PLR0913  the function's own arguments, by name
+    key: str,
+    value: object,
+    *,
+    ttl: timedelta | None = None,
+    scope: str | None = None,
+    embedding: Iterable[float] | None = None,
+    owner_id: UUID | None = None,
+) -> Call[StoredResponse]:
+    """Put an answer under a key, for a day by default. For the service alone.
+
+    `scope` and `embedding` are for `cache_nearest`. Fails with `TooLarge` over 1 MiB,
+    `Unprocessable`, `InvalidArgument`.
+    """
+    return Call(
+        CACHE_PUT,
+        {
+            "key": key,
+            "value": value,
+            "ttl": ttl,
+            "scope": scope,
+            "embedding": None if embedding is None else list(embedding),
+            "owner_id": owner_id,
+        },
+    )
+
+
+def cache_nearest(
+    scope: str,
+    embedding: Iterable[float],
+    *,
+    max_distance: float | None = None,
+    owner_id: UUID | None = None,
+) -> Call[NearestResponse | None]:
+    """Get the answer whose prompt is nearest; None beyond `max_distance` (0.05).
+
+    For the service alone. Fails with `Unprocessable` where pgvector is not installed.
+    """
+    return Call(
+        CACHE_NEAREST,
+        {
+            "scope": scope,
+            "embedding": list(embedding),
+            "max_distance": max_distance,
+            "owner_id": owner_id,
+        },
+    )
+
+
+def cache_purge(
+    *, max_entries: int | None = None, max_bytes: int | None = None
+) -> Call[PurgedResponses]:
+    """Delete expired answers, and the least used over 1 GiB. For the service alone.
+
+    1,000 a call by default; again while the reply has `more`.
+    """
+    return Call(CACHE_PURGE, {"max_entries": max_entries, "max_bytes": max_bytes})
+
+
+def metrics() -> Call[Metrics]:
+    """Ask how the store is doing. For the service alone."""
+    return Call(METRICS, {})

@@ -305,3 +305,219 @@ class Health:
     server_version: str
     in_recovery: bool
     now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`{"id", "owner_id", "kind", "conversation_id", "subject", "payload",
+    "created_at"}`.
+    """  # noqa: D205
+
+    id: UUID
+    owner_id: UUID
+    kind: str
+    """`turn_appended`, `files_linked` ...; of clients `client_...`."""
+    conversation_id: UUID | None
+    subject: str | None
+    """The continuation_id of the conversation, or what a client named."""
+    payload: dict[str, Any]
+    created_at: datetime
+    """When the transaction began that wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """`{"events": [...], "cursor", "more", "missed"}`."""
+
+    events: tuple[Event, ...]
+    cursor: str
+    """For the page after."""
+    more: bool
+    """Call again at once."""
+    missed: bool
+    """Events were pruned before they were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvents:
+    """`{"recorded"}`."""
+
+    recorded: int
+    """0 while events are turned off."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventsSetting:
+    """`{"enabled"}`."""
+
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedEvents:
+    """`{"pruned", "more"}`."""
+
+    pruned: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PumpedEvents:
+    """`{"leader", "events", "topics", "more"}`."""
+
+    leader: bool
+    """False: another pump was at it."""
+    events: int
+    topics: int
+    """Messages to Supabase Realtime."""
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CachedResponse:
+    """`{"key", "value", "hits", "created_at", "expires_at"}`."""
+
+    key: str
+    value: Any
+    hits: int
+    """Seconds in which it was found before."""
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """`{"key", "size_bytes", "expires_at"}`."""
+
+    key: str
+    size_bytes: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NearestResponse:
+    """`{"key", "value", "distance", "created_at", "expires_at"}`."""
+
+    key: str
+    value: Any
+    distance: float
+    """Of cosine: 0 for the same direction, 1 for a right angle."""
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PurgedResponses:
+    """`{"expired", "evicted", "entries", "bytes", "more"}`."""
+
+    expired: int
+    evicted: int
+    entries: int
+    """That are left, as are the bytes."""
+    bytes: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TableMetrics:
+    """`{"rows", "inserted", "updated", "deleted", "bytes"}`."""
+
+    rows: int
+    """An estimate, as are the bytes; the others count since the statistics began."""
+    inserted: int
+    updated: int
+    deleted: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrphanMetrics:
+    """`{"count", "oldest_at"}`."""
+
+    count: int
+    """At most 10,001."""
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMetrics:
+    """`{"count", "due", "failing", "oldest_at", "most_attempts"}`."""
+
+    count: int
+    """At most 10,001."""
+    due: int
+    failing: int
+    oldest_at: datetime | None
+    most_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecentEvents:
+    """`{"count", "since", "kinds": {kind: count}}`, of the newest 1,000."""
+
+    count: int
+    since: datetime | None
+    kinds: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class EventMetrics:
+    """`{"enabled", "lag_seconds", "unpushed", "pushed_at", "recent"}`."""
+
+    enabled: bool
+    lag_seconds: float
+    """Age of the oldest event that waits for an older transaction to end."""
+    unpushed: int
+    """Of how many listeners were not told; at most 10,001."""
+    pushed_at: datetime | None
+    recent: RecentEvents
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionMetrics:
+    """`{"count", "most", "states": {state: count}}`."""
+
+    count: int
+    most: int
+    """What the server allows."""
+    states: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionMetrics:
+    """`{"name", "calls", "total_ms", "self_ms"}`."""
+
+    name: str
+    calls: int
+    total_ms: float
+    self_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class StatementMetrics:
+    """`{"query", "calls", "total_ms", "mean_ms"}`."""
+
+    query: str
+    calls: int
+    total_ms: float
+    mean_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """`{"schema_version", "now", "in_recovery", "tables", "orphans", "outbox",
+    "events", "connections", "functions", "statements"}`.
+    """  # noqa: D205
+
+    schema_version: str
+    now: datetime
+    in_recovery: bool
+    tables: dict[str, TableMetrics]
+    orphans: OrphanMetrics
+    outbox: OutboxMetrics
+    events: EventMetrics
+    connections: ConnectionMetrics
+    functions: tuple[FunctionMetrics, ...]
+    """The slowest ten; empty where track_functions is none."""
+    statements: tuple[StatementMetrics, ...]
+    """The slowest ten; empty without pg_stat_statements."""

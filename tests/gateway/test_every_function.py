@@ -33,11 +33,21 @@ SAMPLES = {
     "cursor": None,
     "done": [],
     "dry_run": False,
+    "embedding": [1, 0.5],
+    "enabled": True,
+    "events": [{"kind": "client_retry", "payload": {"attempt": 2}}],
     "failed": [],
     "files": [{"storage_path": "USER/new.pdf"}],
     "grace": "1 hour",
+    "keep": "1 day",
+    "key": "0" * 64,
+    "kinds": ["turn_appended", "files_linked"],
     "language": "english",
     "lease": "1 minute",
+    "max_bytes": 1_000_000,
+    "max_distance": 0.1,
+    "max_entries": 10,
+    "max_events": 10,
     "max_files": 10,
     "max_messages": 10,
     "max_paths": 10,
@@ -48,17 +58,23 @@ SAMPLES = {
     "page_size": 10,
     "query": "platform",
     "request_id": "second",
+    "scope": "1" * 64,
     "title": "Trip",
+    "ttl": "1 hour",
+    "value": {"answer": "Platform 4."},
     "worker": "test",
 }
 """Argument name to a value that is right."""
 WRONG = {
     "bigint": ["many", 2**70, {"a": 1}],
     "boolean": ["perhaps", 3],
+    "double precision": ["far", {"a": 1}],
     "integer": ["many", 2**40, []],
     "interval": ["a while", {"a": 1}],
     "jsonb": [5, "text", [5]],
+    "real[]": ["no array", {"a": 1}, ["far"], [[1]]],
     "text": [],
+    "text[]": ["no array", {"a": 1}],
     "uuid": ["no uuid", 5],
     "uuid[]": ["no array", {"a": 1}, ["no uuid"], [["x"]]],
 }
@@ -69,9 +85,15 @@ BAD_INPUT = {"22007", "22003", "22008", "22P02", "22023"}
 
 def as_text(value: Any, kind: str) -> Any:
     """Write a value as a query string has it: an array as PostgreSQL does."""
-    if kind == "uuid[]":
-        return f"{{{','.join(value)}}}"
+    if kind.endswith("[]"):
+        return f"{{{','.join(map(str, value))}}}"
     return json.dumps(value) if kind == "jsonb" else value
+
+
+ANYTHING = {"value"}
+"""Arguments of type jsonb for which nothing is wrong."""
+MOVING = {"health", "list_events", "metrics"}
+"""Readers whose reply is another one a moment later."""
 
 
 @dataclass
@@ -187,8 +209,9 @@ def test_readers_answer_get_as_they_answer_post(
                 got = world.get(function, arguments, role)
                 posted = world.call(function.name, arguments, role)
                 assert got.status_code == posted.status_code == 200, got.text
-                assert got.json().keys() == posted.json().keys()
-                if function.name != "health":
+                if function.name in MOVING:
+                    assert got.json().keys() == posted.json().keys()
+                else:
                     assert got.json() == posted.json()
 
 
@@ -196,7 +219,8 @@ def test_writers_refuse_get(
     world: World, functions: list[PublicFunction], subtests: pytest.Subtests
 ) -> None:
     for function in functions:
-        if function.is_reader:
+        # cache_get writes what it has found, and here it finds nothing.
+        if function.is_reader or function.name == "cache_get":
             continue
         with subtests.test(function.name):
             role = world.roles(function)[0]
@@ -285,7 +309,7 @@ def test_a_value_of_another_type_is_refused(
     for function in functions:
         role = [*world.roles(function), "anon"][0]
         for name, kind in function.arguments.items():
-            for value in WRONG[kind]:
+            for value in WRONG[kind] if name not in ANYTHING else []:
                 with subtests.test(function.name, argument=name, value=value):
                     arguments = {**world.arguments(function), name: value}
                     answer = world.call(function.name, arguments, role)

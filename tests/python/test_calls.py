@@ -20,6 +20,7 @@ from turnkeep.client import send
 if TYPE_CHECKING:
     import psycopg
 
+
 FUNCTIONS = {
     function.name: function
     for function in vars(calls).values()
@@ -158,9 +159,58 @@ def test_replies_have_the_fields_of_their_types(
         calls.delete_conversation("shapes"),
         calls.forget_owner(uuid4()),
         calls.health(),
+        calls.set_events(enabled=True),
+        calls.record_events([{"kind": "client_retry"}]),
+        calls.list_events(),
+        calls.pump_events(),
+        calls.prune_events(),
+        calls.cache_put("0" * 64, "an answer"),
+        calls.cache_get("0" * 64),
+        calls.cache_purge(),
     ):
         check(call)
-    assert seen == set(FUNCTIONS)
+    # Below: metrics, whose lists may be empty, and cache_nearest, which has two ways.
+    assert seen | {"metrics", "cache_nearest"} == set(FUNCTIONS)
+
+
+def test_metrics_have_the_fields_of_their_types(
+    connection: psycopg.Connection[Any],
+) -> None:
+    send(connection, calls.append_turn("c", [{"role": "user", "content": "Hello"}]))
+    reply = calls.metrics().decode(send(connection, calls.metrics()))
+    assert reply.events.recent.kinds == {"turn_appended": 1}
+    assert reply.connections.count > 0
+    document = json.loads(send(connection, calls.metrics()))
+    assert document.keys() == shape(calls.METRICS.reply).keys()
+    for part in ("orphans", "outbox", "events", "connections"):
+        assert document[part].keys() == shape(calls.METRICS.reply)[part].keys()
+
+
+@pytest.mark.parametrize("with_pgvector", [False, True])
+def test_the_nearest_answer_has_the_fields_of_its_type(
+    connection: psycopg.Connection[Any],
+    with_pgvector: bool,  # noqa: FBT001
+) -> None:
+    known = "select from pg_available_extensions where name = 'vector'"
+    if with_pgvector:
+        if not connection.execute(known).rowcount:
+            pytest.skip("this server has no extension vector")
+        connection.execute("create schema words; create extension vector schema words")
+    nearest = calls.cache_nearest("1" * 64, [1.0, 0.1])
+    for number, direction in enumerate(([1.0, 0.0], [0.0, 1.0], [1.0, 0.0, 0.0])):
+        put = calls.cache_put(
+            f"{number:064x}", number, scope="1" * 64, embedding=direction
+        )
+        send(connection, put)
+    reply = nearest.decode(send(connection, nearest))
+    assert reply is not None
+    assert (reply.value, 0 < reply.distance < 0.05) == (0, True)
+    model = shape(calls.CACHE_NEAREST.reply)
+    assert keys(json.loads(send(connection, nearest)), model) == model
+    far = calls.cache_nearest("1" * 64, [1.0, 1.0])
+    assert far.decode(send(connection, far)) is None
+    other = calls.cache_nearest("2" * 64, [1.0, 0.0])
+    assert other.decode(send(connection, other)) is None
 
 
 def test_a_thread_that_is_not_there_is_none(

@@ -82,6 +82,16 @@ select set_eq(
         ('public.forget_owner', 'service_role'),
         ('public.index_messages', 'service_role'),
         ('public.set_search_language', 'service_role'),
+        ('public.list_events', 'service_role'),
+        ('public.record_events', 'service_role'),
+        ('public.set_events', 'service_role'),
+        ('public.prune_events', 'service_role'),
+        ('public.pump_events', 'service_role'),
+        ('public.cache_get', 'service_role'),
+        ('public.cache_put', 'service_role'),
+        ('public.cache_nearest', 'service_role'),
+        ('public.cache_purge', 'service_role'),
+        ('public.metrics', 'service_role'),
         -- What the functions above run, by their callers or by their owner.
         ('turnkeep.is_service', 'authenticated service_role turnkeep_api'),
         ('turnkeep.current_owner', 'authenticated service_role turnkeep_api'),
@@ -108,6 +118,9 @@ select set_eq(
         ('turnkeep.forget_owner', 'service_role turnkeep_api'),
         ('turnkeep.index_messages', 'service_role'),
         ('turnkeep.id_at', 'service_role'),
+        ('turnkeep.check_digest', 'service_role'),
+        -- The functions' owner may too, for the owner of the call.
+        ('turnkeep.write_event', 'service_role'),
         ('turnkeep.check_request', 'turnkeep_api'),
         ('turnkeep.sees_storage', 'authenticated service_role'),
         ('turnkeep.act_for', 'turnkeep_api'),
@@ -155,7 +168,17 @@ select set_eq(
         'public.finish_storage_deletions',
         'public.forget_owner',
         'public.index_messages',
-        'public.set_search_language'
+        'public.set_search_language',
+        'public.list_events',
+        'public.record_events',
+        'public.set_events',
+        'public.prune_events',
+        'public.pump_events',
+        'public.cache_get',
+        'public.cache_put',
+        'public.cache_nearest',
+        'public.cache_purge',
+        'public.metrics'
     ],
     'what works on the rows of all owners is for the service alone'
 );

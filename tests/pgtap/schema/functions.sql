@@ -175,7 +175,9 @@ select set_eq(
     ('claim_storage_deletions', 'files', 'f'),
     -- The service indexes the words of all owners.
     ('index_messages', 'messages', 'm'),
-    ('index_messages', 'conversations', 'c')
+    ('index_messages', 'conversations', 'c'),
+    -- What is counted belongs to all of them.
+    ('metrics', 'files', 'f')
     $$,
     'each use of a table names the owner of the rows, but for these'
 );

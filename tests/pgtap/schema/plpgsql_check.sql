@@ -10,6 +10,12 @@ begin
         create schema storage;
         create table storage.objects (bucket_id text, name text, version text);
     end if;
+
+    if to_regnamespace('realtime') is null then
+        create schema realtime;
+        create function realtime.send(jsonb, text, text, boolean) returns void
+        language sql as 'select';
+    end if;
 end
 $do$;
 

@@ -88,7 +88,7 @@ select is_empty(
           -- the owner.
           'message_search_functions_read', 'search_owners_functions_read',
           -- One row, of the service.
-          'search_state_functions'
+          'search_state_functions', 'settings_functions'
       )
     $$,
     'only the service sees everything'

@@ -87,7 +87,14 @@ select set_eq(
         ('service_role', 'turnkeep.search_owners', 'select insert update'),
         ('turnkeep_api', 'turnkeep.search_owners', 'select delete'),
         ('service_role', 'turnkeep.search_state', 'select update'),
-        ('turnkeep_api', 'turnkeep.search_state', 'select')
+        ('turnkeep_api', 'turnkeep.search_state', 'select'),
+        ('service_role', 'turnkeep.settings', 'select update'),
+        ('turnkeep_api', 'turnkeep.settings', 'select'),
+        ('service_role', 'turnkeep.events', 'select insert delete'),
+        ('turnkeep_api', 'turnkeep.events', 'select insert delete'),
+        ('service_role', 'turnkeep.event_state', 'select update'),
+        ('service_role', 'turnkeep.responses', 'select insert update delete'),
+        ('turnkeep_api', 'turnkeep.responses', 'select delete')
     ) as r (role, relation, actions)
     cross join string_to_table(r.actions, ' ') as u (action)
     $$,

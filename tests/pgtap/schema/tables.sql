@@ -54,7 +54,8 @@ select set_eq(
         'public.conversations', 'public.messages', 'public.files',
         'public.conversation_files', 'turnkeep.storage_deletions',
         'turnkeep.deleted_requests', 'turnkeep.message_search',
-        'turnkeep.search_owners', 'turnkeep.search_state'
+        'turnkeep.search_owners', 'turnkeep.search_state', 'turnkeep.settings',
+        'turnkeep.events', 'turnkeep.event_state', 'turnkeep.responses'
     ],
     'these are the tables: a new one adds itself here and to table_access.sql'
 );

@@ -1,0 +1,112 @@
+-- Deploy turnkeep:functions/prune_events to pg
+-- requires: tables/events
+-- requires: tables/event_state
+
+begin;
+
+create function public.prune_events(
+    keep interval default '7 days', max_events integer default 10000
+)
+returns jsonb
+language plpgsql
+volatile
+set search_path = ''
+-- The key has the order that events are deleted in.
+set enable_seqscan = off
+set enable_sort = off
+as $function$
+declare
+    v_keep constant interval := coalesce(prune_events.keep, '7 days');
+    v_max_events constant integer := coalesce(prune_events.max_events, 10000);
+    v_pruned_count integer;
+    v_end constant xid8 := pg_snapshot_xmax(pg_current_snapshot());
+    v_before constant timestamptz := now() - v_keep;
+    v_xid xid8;
+    v_id uuid;
+begin
+    if v_keep < '0' then
+        raise exception 'keep is negative'
+            using
+                errcode = 'PT422',
+                detail = format('keep is %s.', v_keep),
+                hint = 'Pass how long events are kept, at least 0.';
+    end if;
+
+    if v_max_events not between 1 and 100000 then
+        raise exception 'max_events is out of range'
+            using
+                errcode = 'PT422',
+                detail = format('max_events is %s.', v_max_events),
+                hint = 'Pass 1 to 100000, and call again while "more" is true.';
+    end if;
+
+    -- One call at a time: two would wait for each other's rows in any order.
+    select s.pruned_xid, s.pruned_id into v_xid, v_id
+    from turnkeep.event_state as s
+    for update;
+
+    -- From where the last call ended, so that nothing is read that is gone; up to the
+    -- first that is kept, so that nothing is left before; and not past the horizon,
+    -- behind which a transaction may still write before what would be deleted.
+    with oldest as (
+        select e.xid, e.id, e.created_at
+        from turnkeep.events as e
+        where (e.xid, e.id) > (
+            case when v_xid > v_end then '0' else v_xid end, v_id
+        )
+          and e.xid < pg_snapshot_xmin(pg_current_snapshot())
+        order by e.xid, e.id
+        limit v_max_events
+    ),
+    doomed as (
+        select o.xid, o.id, bool_and(o.created_at <= v_before) over (
+            order by o.xid, o.id
+        ) as is_old
+        from oldest as o
+    ),
+    deleted as (
+        delete from turnkeep.events as e
+        using doomed as d
+        where e.xid = d.xid
+          and e.id = d.id
+          and d.is_old
+        returning e.xid, e.id
+    )
+    select
+        count(*),
+        (array_agg(d.xid order by d.xid desc, d.id desc))[1],
+        (array_agg(d.id order by d.xid desc, d.id desc))[1]
+    into v_pruned_count, v_xid, v_id
+    from deleted as d;
+
+    if v_pruned_count > 0 then
+        update turnkeep.event_state as s
+        set pruned_xid = v_xid, pruned_id = v_id;
+    end if;
+
+    -- What a dump brought from a server that was further on.
+    delete from turnkeep.events as e
+    where e.xid > v_end
+      and e.created_at <= v_before;
+
+    return jsonb_build_object(
+        'pruned', v_pruned_count, 'more', v_pruned_count = v_max_events
+    );
+end
+$function$;
+
+comment on function public.prune_events(interval, integer) is
+$comment$Deletes the oldest events, those kept for longer than keep (7 days), at most
+max_events (1 to 100000) of them. To be called every hour or so. Readers are not
+disturbed, and list_events tells those that come too late.
+
+Returns {"pruned", "more"}: how many, and whether to call again.
+
+Service only. Raises:
+- PT422 when keep is negative, or max_events out of range.$comment$;
+
+revoke all on function public.prune_events(interval, integer)
+from public, anon, authenticated, service_role;
+grant execute on function public.prune_events(interval, integer) to service_role;
+
+commit;

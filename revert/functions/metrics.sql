@@ -1,0 +1,7 @@
+-- Revert turnkeep:functions/metrics from pg
+
+begin;
+
+drop function public.metrics();
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert turnkeep:tables/events from pg
+
+begin;
+
+drop table turnkeep.events;
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert turnkeep:tables/responses from pg
+
+begin;
+
+drop table turnkeep.responses;
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert turnkeep:tables/settings from pg
+
+begin;
+
+drop table turnkeep.settings;
+
+commit;

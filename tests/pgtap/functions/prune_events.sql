@@ -1,0 +1,75 @@
+begin;
+
+select plan(11);
+
+insert into turnkeep.events (xid, owner_id, kind, created_at)
+select
+    e.xid::xid8,
+    '00000000-0000-0000-0000-000000000000' as owner_id,
+    'turn_appended' as kind,
+    now() - e.age as created_at
+from (
+    values
+    ('10', interval '9 days'), ('11', '8 days'), ('12', '1 day'), ('13', '9 days'),
+    ('9223372036854775807', '8 days'), ('9223372036854775807', '1 day')
+) as e (xid, age);
+
+create function pg_temp.kept()
+returns text
+language sql
+return (
+    select string_agg(e.xid::text, ' ' order by e.xid)
+    from turnkeep.events as e
+    where e.kind = 'turn_appended'
+);
+
+set local role service_role;
+
+select is(
+    prune_events('8 days', 1), '{"pruned": 1, "more": true}',
+    'the oldest goes, and there may be more'
+);
+select is(
+    pg_temp.kept(), '11 12 13 9223372036854775807',
+    'what a dump brought from a server that was further on goes by its age alone'
+);
+select is(
+    (select s.pruned_xid from turnkeep.event_state as s), '10',
+    'readers can know up to where'
+);
+select is(prune_events(), '{"pruned": 1, "more": false}', 'seven days are kept');
+select is(
+    pg_temp.kept(), '12 13 9223372036854775807',
+    'up to the first that is kept, so that nothing is left before'
+);
+select is(prune_events(), '{"pruned": 0, "more": false}', 'and nothing twice');
+select is(
+    (select s.pruned_xid from turnkeep.event_state as s), '11',
+    'which changes nothing'
+);
+
+reset role;
+select append_turn('now', '[{"role": "user", "content": "x"}]');
+
+select is(
+    prune_events('0'), '{"pruned": 2, "more": false}',
+    'nothing goes that is not settled'
+);
+
+select throws_ok(
+    $$ select prune_events('-1 second') $$,
+    'PT422',
+    'keep is negative',
+    'a time is kept'
+);
+
+select
+    throws_ok(
+        format('select prune_events(max_events => %s)', v.max_events),
+        'PT422', 'max_events is out of range', 'a call prunes 1 to 100000'
+    )
+from (values (0), (100001)) as v (max_events);
+
+select * from finish();
+
+rollback;

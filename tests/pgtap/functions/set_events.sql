@@ -1,0 +1,32 @@
+begin;
+
+select plan(5);
+
+set local role service_role;
+
+select is(set_events(false), '{"enabled": false}', 'events are turned off');
+
+reset role;
+select append_turn('off', '[{"role": "user", "content": "x"}]');
+
+select is_empty('select from turnkeep.events', 'and are not written then');
+select is(
+    record_events('[{"kind": "client_retry"}]'), '{"recorded": 0}',
+    'nor are those of clients'
+);
+
+select set_events(true);
+select append_turn('on', '[{"role": "user", "content": "x"}]');
+
+select results_eq(
+    'select e.subject::name from turnkeep.events as e', array['on'::name],
+    'until they are turned on again'
+);
+
+select throws_ok(
+    'select set_events(null)', 'PT400', 'enabled is null', 'it is one or the other'
+);
+
+select * from finish();
+
+rollback;

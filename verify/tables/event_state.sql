@@ -1,0 +1,50 @@
+-- Verify turnkeep:tables/event_state on pg
+
+begin;
+
+select
+    owner_id,
+    pumped_xid,
+    pumped_id,
+    pruned_xid,
+    pruned_id,
+    pumped_at
+from turnkeep.event_state
+where false;
+
+select 1 / (count(*) = 1)::integer
+from turnkeep.event_state;
+
+select 1 / c.relrowsecurity::integer
+from pg_class as c
+where c.oid = 'turnkeep.event_state'::regclass;
+
+select
+    1 / bool_and(
+        has_table_privilege(r.name, 'turnkeep.event_state', r.privilege) = r.may
+    )::integer
+from (
+    values
+    ('anon', 'select', false),
+    ('anon', 'insert', false),
+    ('anon', 'update', false),
+    ('anon', 'delete', false),
+    ('anon', 'truncate', false),
+    ('authenticated', 'select', false),
+    ('authenticated', 'insert', false),
+    ('authenticated', 'update', false),
+    ('authenticated', 'delete', false),
+    ('authenticated', 'truncate', false),
+    ('service_role', 'select', true),
+    ('service_role', 'insert', false),
+    ('service_role', 'update', true),
+    ('service_role', 'delete', false),
+    ('service_role', 'truncate', false),
+    ('turnkeep_api', 'select', false),
+    ('turnkeep_api', 'insert', false),
+    ('turnkeep_api', 'update', false),
+    ('turnkeep_api', 'delete', false),
+    ('turnkeep_api', 'truncate', false)
+) as r (name, privilege, may);
+
+rollback;
