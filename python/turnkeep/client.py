@@ -16,23 +16,29 @@ import atexit
 import time
 from copy import copy
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import psycopg
 
 from turnkeep.addresses import Direct, find_address
+from turnkeep.calls import Call
 from turnkeep.errors import CallError, Misconfigured
 from turnkeep.exchange import RETRY_BUDGET_SECONDS, Exchange, Observer, Policy
 from turnkeep.transports.postgresql import AsyncPostgreSQL, PostgreSQL, send
+from turnkeep.uploads import SHARED_FOLDER, KnownFiles, Uploader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
     from types import ModuleType, TracebackType
     from uuid import UUID
 
     from turnkeep.addresses import AccessToken, Address, Target
-    from turnkeep.calls import Call
+    from turnkeep.replies import AppendedTurn
+    from turnkeep.storage import Storage
     from turnkeep.transports import AsyncTransport, Transport
+    from turnkeep.uploads import LocalFile, Progress, Steps, UploadedFile
 
 __all__ = ["AsyncClient", "Client", "Observer", "connect", "connect_async", "send"]
 
@@ -45,6 +51,31 @@ class _Client(Generic[AnyTransport]):
 
     _transport: AnyTransport
     _policy: Policy
+    _storage: Storage | None
+    _known: KnownFiles
+
+    def _uploader(
+        self,
+        owner_id: UUID | None,
+        on_progress: Callable[[Progress], None] | None,
+        parallel: int,
+    ) -> Uploader:
+        storage = self._storage or self._transport.storage
+        if storage is None:
+            raise Misconfigured(
+                "the client has no storage",
+                hint="connect(..., storage=turnkeep.storage.DirectoryStorage(path))",
+            )
+        owner = owner_id or self.user_id
+        return Uploader(
+            storage,
+            self._policy,
+            parallel,
+            on_progress,
+            owner_id,
+            str(owner) if owner else SHARED_FOLDER,
+            self._known,
+        )
 
     def acting_as(self, user_id: UUID) -> Self:
         """Give a client over the same connections whose calls are a user's own.
@@ -106,16 +137,20 @@ class Client(_Client["Transport"]):
         retry_budget: float = RETRY_BUDGET_SECONDS,
         observer: Observer | None = None,
         transport: Transport | None = None,
+        storage: Storage | None = None,
     ) -> None:
         """Describe the pool: `max_size` connections, `retry_budget` seconds a call.
 
         `observer` is told of every call: `turnkeep.metrics.CallMetrics` counts them.
-        `transport` replaces the connections that the arguments before describe.
+        `transport` replaces the connections that the arguments before describe;
+        `storage` is where files are uploaded.
         """
         self._transport = transport or PostgreSQL(
             conninfo, max_size=max_size, connection_class=connection_class
         )
         self._policy = Policy(retry_budget, observer)
+        self._storage = storage
+        self._known = KnownFiles()
 
     @classmethod
     def shared(cls, target: Target = None) -> Client:
@@ -147,6 +182,56 @@ class Client(_Client["Transport"]):
             if pause:
                 time.sleep(pause)
                 self._transport.recover()
+
+    def upload(
+        self,
+        sources: Iterable[str | Path | LocalFile],
+        *,
+        owner_id: UUID | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        parallel: int = 4,
+    ) -> tuple[UploadedFile, ...]:
+        """Bring files into the storage unless they are there, and register them.
+
+        Each is read twice as a stream, once to find out whether its bytes are needed.
+        `parallel` are on their way at a time; `on_progress` is called by their threads.
+        Use them in a turn by id, within the grace period of the clean-up.
+
+        :raises turnkeep.errors.CallError: the database's or the storage's refusal
+        :raises turnkeep.errors.Misconfigured: the client has no storage
+        """
+        uploader = self._uploader(owner_id, on_progress, parallel)
+        files: tuple[UploadedFile, ...] = self._carry_out(uploader.upload(sources))
+        return files
+
+    def append_with_files(
+        self,
+        turn: Call[AppendedTurn],
+        sources: Iterable[str | Path | LocalFile],
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        parallel: int = 4,
+    ) -> AppendedTurn:
+        """Store a turn that uses local files, uploading what is missing before.
+
+        One request for the turn, one more and the uploads when this client does not
+        know that all the files are stored.
+
+        :raises turnkeep.errors.CallError: the database's or the storage's refusal
+        :raises turnkeep.errors.Misconfigured: the client has no storage
+        """
+        uploader = self._uploader(owner_of(turn), on_progress, parallel)
+        reply: AppendedTurn = self._carry_out(uploader.append(turn, sources))
+        return reply
+
+    def _carry_out(self, steps: Steps) -> Any:
+        answer = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return end.value
+            answer = self(step) if isinstance(step, Call) else step()
 
     def __enter__(self) -> Self:
         """Give the client itself; the pool still opens at the first call."""
@@ -182,12 +267,15 @@ class AsyncClient(_Client["AsyncTransport"]):
         retry_budget: float = RETRY_BUDGET_SECONDS,
         observer: Observer | None = None,
         transport: AsyncTransport | None = None,
+        storage: Storage | None = None,
     ) -> None:
         """Describe the pool as `Client` does."""
         self._transport = transport or AsyncPostgreSQL(
             conninfo, max_size=max_size, connection_class=connection_class
         )
         self._policy = Policy(retry_budget, observer)
+        self._storage = storage
+        self._known = KnownFiles()
 
     @classmethod
     def shared(cls, target: Target = None) -> AsyncClient:
@@ -220,6 +308,46 @@ class AsyncClient(_Client["AsyncTransport"]):
             if pause:
                 await asyncio.sleep(pause)
                 await self._transport.recover()
+
+    async def upload(
+        self,
+        sources: Iterable[str | Path | LocalFile],
+        *,
+        owner_id: UUID | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        parallel: int = 4,
+    ) -> tuple[UploadedFile, ...]:
+        """Upload as `Client.upload` does, in threads; `on_progress` is the loop's."""
+        uploader = self._uploader(owner_id, in_loop(on_progress), parallel)
+        files: tuple[UploadedFile, ...] = await self._carry_out(
+            uploader.upload(sources)
+        )
+        return files
+
+    async def append_with_files(
+        self,
+        turn: Call[AppendedTurn],
+        sources: Iterable[str | Path | LocalFile],
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        parallel: int = 4,
+    ) -> AppendedTurn:
+        """Store a turn with local files as `Client.append_with_files` does."""
+        uploader = self._uploader(owner_of(turn), in_loop(on_progress), parallel)
+        reply: AppendedTurn = await self._carry_out(uploader.append(turn, sources))
+        return reply
+
+    async def _carry_out(self, steps: Steps) -> Any:
+        answer = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return end.value
+            if isinstance(step, Call):
+                answer = await self(step)
+            else:
+                answer = await asyncio.to_thread(step)
 
     async def __aenter__(self) -> Self:
         """Give the client itself; the pool still opens at the first call."""
@@ -255,6 +383,7 @@ def connect(  # noqa: PLR0913  each is a choice of its own
     max_size: int = 10,
     retry_budget: float = RETRY_BUDGET_SECONDS,
     observer: Observer | None = None,
+    storage: Storage | None = None,
 ) -> Client:
     """Give a client for a URL, or for what the environment names.
 
@@ -264,7 +393,8 @@ def connect(  # noqa: PLR0913  each is a choice of its own
     fresh one for each call. Without a target: `TURNKEEP_DATABASE_URL`, or
     `SUPABASE_URL` with `SUPABASE_SECRET_KEY` (or `_SERVICE_ROLE_KEY`), then
     `SUPABASE_PUBLISHABLE_KEY` (or `_ANON_KEY`), for a user the other way round; or
-    libpq's variables. Nothing is connected before the first call.
+    libpq's variables. Nothing is connected before the first call. Files are uploaded
+    to `storage`, for a project to its own.
 
     :raises turnkeep.errors.Misconfigured: a key is missing, or is one too many
     """
@@ -278,7 +408,12 @@ def connect(  # noqa: PLR0913  each is a choice of its own
         )
     else:
         transport = rest().Rest(address, max_size=max_size)
-    return Client(transport=transport, retry_budget=retry_budget, observer=observer)
+    return Client(
+        transport=transport,
+        retry_budget=retry_budget,
+        observer=observer,
+        storage=storage,
+    )
 
 
 def connect_async(  # noqa: PLR0913  each is a choice of its own
@@ -290,6 +425,7 @@ def connect_async(  # noqa: PLR0913  each is a choice of its own
     max_size: int = 10,
     retry_budget: float = RETRY_BUDGET_SECONDS,
     observer: Observer | None = None,
+    storage: Storage | None = None,
 ) -> AsyncClient:
     """Give an async client; the arguments are those of `connect`. Not awaited itself.
 
@@ -306,8 +442,30 @@ def connect_async(  # noqa: PLR0913  each is a choice of its own
     else:
         transport = rest().AsyncRest(address, max_size=max_size)
     return AsyncClient(
-        transport=transport, retry_budget=retry_budget, observer=observer
+        transport=transport,
+        retry_budget=retry_budget,
+        observer=observer,
+        storage=storage,
     )
+
+
+def owner_of(turn: Call[AppendedTurn]) -> UUID | None:
+    """Give the owner that a turn names."""
+    return cast("UUID | None", turn.arguments["owner_id"])
+
+
+def in_loop(
+    on_progress: Callable[[Progress], None] | None,
+) -> Callable[[Progress], None] | None:
+    """Let the running loop call what threads have to say."""
+    if on_progress is None:
+        return None
+    loop = asyncio.get_running_loop()
+
+    def tell(progress: Progress) -> None:
+        loop.call_soon_threadsafe(on_progress, progress)
+
+    return tell
 
 
 def rest() -> ModuleType:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from copy import copy
+from functools import cached_property
 from io import BufferedReader
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 from urllib.parse import quote
 
 import httpx
@@ -22,9 +24,10 @@ from turnkeep.errors import (
 from turnkeep.storage import WHERE, StoredObject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from io import RawIOBase
 
+    from storage3._sync.file_api import SyncBucketProxy
     from storage3.types import SearchV2Options
 
 TIMEOUT_SECONDS = 60.0
@@ -52,22 +55,38 @@ class SupabaseStorage:
     def __init__(
         self,
         url: str,
-        headers: Mapping[str, str],
-        *,
-        http_client: httpx.Client | None = None,
+        headers: Mapping[str, str] | Callable[[], Mapping[str, str]],
     ) -> None:
         """Take the URL of the Storage API, ``https://.../storage/v1``, and the keys.
 
-        ``headers`` go with every request: ``apikey``, and ``Authorization``.
+        ``headers`` go with every request: ``apikey``, and ``Authorization``; or they
+        are asked for each time.
         """
-        self._http = http_client or httpx.Client(timeout=TIMEOUT_SECONDS)
-        self._client = SyncStorageClient(
-            f"{url.rstrip('/')}/", dict(headers), http_client=self._http
-        )
+        self._url = f"{url.rstrip('/')}/"
+        self._headers = headers
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        return httpx.Client(timeout=TIMEOUT_SECONDS)
+
+    def _bucket(self, bucket_id: str) -> SyncBucketProxy:
+        headers = self._headers() if callable(self._headers) else self._headers
+        client = SyncStorageClient(self._url, dict(headers), http_client=self._http)
+        return client.from_(bucket_id)
+
+    def with_headers(
+        self, headers: Mapping[str, str] | Callable[[], Mapping[str, str]]
+    ) -> Self:
+        """Give the same storage, over the same connections, for somebody else."""
+        self._http  # noqa: B018  made, to be the same
+        other = copy(self)
+        other._headers = headers  # noqa: SLF001
+        return other
 
     def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        """Close the connections, if there are any."""
+        if "_http" in vars(self):
+            self._http.close()
 
     def put(
         self,
@@ -82,7 +101,7 @@ class SupabaseStorage:
         reader: BufferedReader[Any] = BufferedReader(cast("RawIOBase", content))
         try:
             with _translated(f"{storage_path} in bucket {bucket_id}"):
-                self._client.from_(bucket_id).upload(
+                self._bucket(bucket_id).upload(
                     quote(storage_path),
                     reader,
                     {"content-type": mime_type or "application/octet-stream"},
@@ -95,7 +114,7 @@ class SupabaseStorage:
     def delete(self, bucket_id: str, storage_paths: Sequence[str]) -> dict[str, str]:
         """Delete the objects in one request, bytes and rows."""
         with _translated(f"bucket {bucket_id}"):
-            self._client.from_(bucket_id).remove(list(storage_paths))
+            self._bucket(bucket_id).remove(list(storage_paths))
         # The API answers with what it deleted; what is missing there was not there.
         return {}
 
@@ -104,7 +123,7 @@ class SupabaseStorage:
         options: SearchV2Options = {"limit": PAGE_SIZE}
         while True:
             with _translated(f"bucket {bucket_id}"):
-                page = self._client.from_(bucket_id).list_v2(options)
+                page = self._bucket(bucket_id).list_v2(options)
             for item in page.objects:
                 size = (item.metadata or {}).get("size")
                 yield StoredObject(item.key or item.name, size, item.updated_at)

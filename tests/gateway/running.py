@@ -23,6 +23,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from gateway.edge import Edge
 from gateway.keys import Keys
 from gateway.postgrest import MAX_ROWS, PostgREST
+from gateway.storage import PREFIX, StorageAPI
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,8 @@ class Gateway:
     """Of the project: clients append /rest/v1 to it."""
     keys: Keys
     edge: Edge
+    storage: StorageAPI
+    """Beside the REST API, at /storage/v1."""
 
     @property
     def anon_key(self) -> str:
@@ -99,8 +102,19 @@ def running(database: str) -> Iterator[Gateway]:
         app: ASGIApp = PostgREST(login, keys.jwt_secret).app
         if program := os.environ.get(BINARY):
             app = Upstream(stack.enter_context(real(program, login, keys.jwt_secret)))
-        edge = Edge(app, keys)
-        yield Gateway(stack.enter_context(served(edge)), keys, edge)
+        storage = StorageAPI(database, keys)
+        edge = Edge(beside(app, storage), keys)
+        yield Gateway(stack.enter_context(served(edge)), keys, edge, storage)
+
+
+def beside(app: ASGIApp, storage: StorageAPI) -> ASGIApp:
+    """Let the Storage API answer what is asked below its path."""
+
+    async def choose(scope: Scope, receive: Receive, send: Send) -> None:
+        is_storage = scope.get("path", "").startswith(PREFIX)
+        await (storage.app if is_storage else app)(scope, receive, send)
+
+    return choose
 
 
 def make_login(database: str) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from turnkeep.calls import Call
+    from turnkeep.storage import Storage
 
 
 class Transport(Protocol):
@@ -21,6 +22,10 @@ class Transport(Protocol):
     @property
     def user_id(self) -> UUID | None:
         """The user that calls are made as; None for the service, or nobody."""
+
+    @property
+    def storage(self) -> Storage | None:
+        """Where files are uploaded, if that is known."""
 
     def send(self, call: Call[Any]) -> bytes:
         """Send a call once.
@@ -50,6 +55,10 @@ class AsyncTransport(Protocol):
     @property
     def user_id(self) -> UUID | None:
         """The user that calls are made as; None for the service, or nobody."""
+
+    @property
+    def storage(self) -> Storage | None:
+        """Where files are uploaded, if that is known."""
 
     async def send(self, call: Call[Any]) -> bytes:
         """Send a call once.

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from turnkeep.calls import Call, Function
+    from turnkeep.storage import Storage
 
 CONNECT_TIMEOUT_SECONDS = 10
 TRANSACTION_POOLER_PORT = "6543"
@@ -54,6 +55,8 @@ class OverPool:
     """What the two transports of this module have in common."""
 
     user_id: UUID | None = None
+    storage: Storage | None = None
+    """None: a database has no storage of its own."""
     _claims: str | None = None
     _pool: LazyPool | AsyncLazyPool
 

@@ -29,6 +29,7 @@ from turnkeep.errors import (
     Unreachable,
     class_for,
 )
+from turnkeep.supabase_storage import SupabaseStorage
 
 if TYPE_CHECKING:
     from turnkeep.addresses import AccessToken, Project
@@ -72,6 +73,7 @@ class OverHTTP:
         if not project.key.startswith(KEY_PREFIX):
             self._headers["Authorization"] = f"Bearer {project.key}"
         self._token = project.access_token
+        self.storage = SupabaseStorage(project.storage_url, self.headers)
 
     @property
     def user_id(self) -> UUID | None:
@@ -101,6 +103,7 @@ class OverHTTP:
         """Give a transport over the same connections with a user's own token."""
         view = copy(self)
         view._token = access_token  # noqa: SLF001
+        view.storage = self.storage.with_headers(view.headers)
         return view
 
 
@@ -135,6 +138,7 @@ class Rest(OverHTTP):
     def close(self) -> None:
         """Close the connections."""
         self._pool.session.close()
+        self.storage.close()
 
 
 class AsyncRest(OverHTTP):
@@ -168,6 +172,7 @@ class AsyncRest(OverHTTP):
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.session.aclose()
+        self.storage.close()
 
 
 class HTTPPool(Generic[Session]):

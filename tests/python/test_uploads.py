@@ -1,0 +1,241 @@
+"""Files are uploaded when their bytes are missing, and then linked by the turn."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from datetime import timedelta
+from hashlib import sha256
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from turnkeep.calls import append_turn, cleanup_orphaned_files, get_thread
+from turnkeep.client import Client, connect, connect_async
+from turnkeep.errors import Forbidden, Misconfigured, Unavailable, Unprocessable
+from turnkeep.storage import DirectoryStorage
+from turnkeep.uploads import LocalFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import psycopg
+
+    from gateway.running import Gateway
+    from turnkeep.calls import NewMessage
+    from turnkeep.uploads import Progress
+
+HELLO: list[NewMessage] = [{"role": "user", "content": "What do these show?"}]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    """Give 8 files of different content."""
+    paths = [tmp_path / f"{number}.PNG" for number in range(8)]
+    for number, path in enumerate(paths):
+        path.write_bytes(bytes([number]) * 300_000)
+    return paths
+
+
+@pytest.fixture
+def supabase(gateway: Gateway) -> Iterator[Client]:
+    gateway.storage.create_schema()
+    gateway.traffic.clear()
+    with connect(gateway.url, key=gateway.service_key) as client:
+        yield client
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DirectoryStorage:
+    return DirectoryStorage(tmp_path / "storage")
+
+
+@pytest.fixture
+def client(database: str, folder: DirectoryStorage) -> Iterator[Client]:
+    with connect(database, storage=folder) as client:
+        yield client
+
+
+def requests(gateway: Gateway) -> Counter[str]:
+    """Count what went over the wire since the last time, by kind."""
+    kinds = Counter(
+        path.split("/rpc/")[-1] if "/rpc/" in path else path.split("/object/")[0]
+        for path in gateway.traffic.paths
+    )
+    gateway.traffic.clear()
+    return kinds
+
+
+def test_new_files_cost_their_uploads_and_two_requests_and_stored_ones_none(
+    supabase: Client, gateway: Gateway, pictures: list[Path]
+) -> None:
+    reply = supabase.append_with_files(append_turn("c", HELLO), pictures)
+    assert requests(gateway) == {
+        "register_files": 1,
+        "POST /storage/v1": 8,
+        "append_turn": 1,
+    }
+    assert len(reply.files) == 8
+    assert all(file.linked for file in reply.files)
+    again = supabase.append_with_files(append_turn("c", HELLO), pictures)
+    assert requests(gateway) == {"append_turn": 1}
+    assert [file.id for file in again.files] == [file.id for file in reply.files]
+    # Another process asks once, and uploads nothing.
+    with connect(gateway.url, key=gateway.service_key) as other:
+        other.append_with_files(append_turn("d", HELLO), pictures)
+    assert requests(gateway) == {"register_files": 1, "append_turn": 1}
+    for path, file in zip(pictures, reply.files, strict=True):
+        where = (file.bucket_id, file.storage_path)
+        assert gateway.storage.objects[where] == path.read_bytes()
+        assert gateway.storage.types[where] == "image/png"
+
+
+def test_the_async_client_does_the_same(gateway: Gateway, pictures: list[Path]) -> None:
+    async def talk() -> None:
+        told: list[Progress] = []
+        loop = asyncio.get_running_loop()
+        async with connect_async(gateway.url, key=gateway.service_key) as client:
+            await client.append_with_files(
+                append_turn("c", HELLO), pictures, on_progress=told.append
+            )
+            assert requests(gateway)["POST /storage/v1"] == 8
+            await client.append_with_files(append_turn("c", HELLO), pictures)
+            assert requests(gateway) == {"append_turn": 1}
+            files = await client.upload(pictures[:2])
+            assert [file.uploaded for file in files] == [False, False]
+        assert loop is asyncio.get_running_loop()
+        assert {p.name for p in told if p.sent_bytes == p.size_bytes == 300_000} == {
+            path.name for path in pictures
+        }
+
+    asyncio.run(talk())
+
+
+def test_a_directory_does_as_well(
+    client: Client, folder: DirectoryStorage, pictures: list[Path]
+) -> None:
+    stream = BytesIO(b"streamed")
+    sources = [
+        pictures[0],
+        LocalFile(b"Hello", "hello.txt", metadata={"page": 1}),
+        LocalFile(stream, "a.tar.gz", mime_type="application/gzip"),
+        LocalFile(b"Hello", "same.txt"),
+    ]
+    files = client.upload(sources)
+    assert [file.uploaded for file in files] == [True, True, True, True]
+    assert files[1].id == files[3].id
+    stored = {item.storage_path: item.size_bytes for item in folder.list("user-files")}
+    assert stored == {file.storage_path: file.size_bytes for file in files}
+    assert files[1].storage_path == f"service/{sha256(b'Hello').hexdigest()}.txt"
+    turn = append_turn("c", HELLO, files=[{"id": file.id} for file in files])
+    assert len(client(turn).files) == 3
+    thread = client(get_thread("c"))
+    assert thread
+    described = {file.original_name: file for file in thread.files}
+    assert described["hello.txt"].metadata == {"page": 1}
+    assert described["a.tar.gz"].mime_type == "application/gzip"
+    assert [file.uploaded for file in client.upload(sources)] == [False] * 4
+
+
+def test_a_file_that_was_cleaned_up_meanwhile_is_uploaded_again(
+    client: Client,
+    folder: DirectoryStorage,
+    pictures: list[Path],
+    connection: psycopg.Connection[Any],
+) -> None:
+    first = client.upload(pictures[:2])
+    client(cleanup_orphaned_files(timedelta(0)))
+    client(append_turn("c", HELLO))
+    lost = [file.storage_path for file in first]
+    assert folder.delete("user-files", lost) == {}
+    connection.execute("delete from turnkeep.storage_deletions")
+    reply = client.append_with_files(append_turn("c", HELLO), pictures[:2])
+    assert reply.unknown_files == ()
+    assert len(reply.files) == 2
+    thread = client(get_thread("c"))
+    assert thread
+    assert len(thread.files) == 2
+    assert {item.storage_path for item in folder.list("user-files")} == set(lost)
+
+
+def test_a_user_uploads_into_the_own_folder_and_nowhere_else(
+    gateway: Gateway, supabase: Client, pictures: list[Path]
+) -> None:
+    user_id = uuid4()
+    with connect(
+        gateway.url,
+        key=gateway.anon_key,
+        access_token=lambda: gateway.user_token(user_id),
+    ) as user:
+        (file,) = user.upload(pictures[:1])
+        assert file.storage_path.startswith(f"{user_id}/")
+    (same,) = supabase.signed_in(gateway.user_token(user_id)).upload(pictures[:1])
+    assert (same.id, same.uploaded) == (file.id, False)
+    other = supabase.signed_in(gateway.user_token())
+    assert other.upload(pictures[:1])[0].id != file.id
+    with connect(gateway.url, key=gateway.anon_key) as nobody, pytest.raises(Forbidden):
+        nobody.upload(pictures[:1])
+
+
+def test_an_upload_that_fails_is_tried_again_and_then_raised(
+    gateway: Gateway, pictures: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(gateway.url, key=gateway.service_key, retry_budget=0.1) as client:
+        gateway.storage.failing = 1
+        client.upload(pictures)
+        assert client.retries == 1
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        gateway.storage.failing = 1_000
+        with pytest.raises(Unavailable) as raised:
+            client.upload([LocalFile(b"new")])
+    assert raised.value.__cause__ is not None
+    assert raised.value.where == "storage"
+
+
+def test_a_file_that_changes_on_the_way_is_not_stored(
+    client: Client, folder: DirectoryStorage, tmp_path: Path
+) -> None:
+    class Changing(BytesIO):
+        """Has another content each time that it is read from the beginning."""
+
+        times = 0
+
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            self.times += offset == whence == 0
+            self.getbuffer()[:1] = bytes([self.times])
+            return super().seek(offset, whence)
+
+    with pytest.raises(Unprocessable, match="changed"):
+        client.upload([LocalFile(Changing(b"12345"), "a")])
+    assert list(folder.list("user-files")) == []
+    assert list((tmp_path / "storage").iterdir()) == []
+
+
+def test_without_a_storage_it_says_what_to_do(database: str) -> None:
+    with connect(database) as client, pytest.raises(Misconfigured, match="storage"):
+        client.upload([LocalFile(b"a")])
+
+
+def test_few_uploads_are_under_way_at_a_time(database: str, tmp_path: Path) -> None:
+    lock = threading.Lock()
+    running = most = 0
+    together = threading.Barrier(3)
+
+    class Slow(DirectoryStorage):
+        def put(self, *args: Any, **options: Any) -> None:
+            nonlocal running, most
+            with lock:
+                running += 1
+                most = max(most, running)
+            together.wait(20)
+            super().put(*args, **options)
+            with lock:
+                running -= 1
+
+    with connect(database, storage=Slow(tmp_path)) as client:
+        client.upload([LocalFile(bytes([n])) for n in range(6)], parallel=3)
+    assert most == 3
