@@ -12,7 +12,7 @@ WORKERS ?= $(shell echo $$(( 2 * $$(nproc) )))
 EXTRAS_demo := embedded
 EXTRAS_test := embedded,serve,supabase,langchain,openai-agents,test
 EXTRAS_lint := $(EXTRAS_test),lint
-EXTRAS_bench := embedded,test
+EXTRAS_bench := embedded,bench
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' \
@@ -38,7 +38,7 @@ lint: .venv/lint/ready ## Check style and types, and that every deploy script ha
 	    || { echo "deploy/ and $$folder/ differ"; exit 1; }; \
 	done
 
-bench: .venv/bench/ready ## Measure turns, links and clean-ups against plain SQL
+bench: .venv/bench/ready ## Measure turns, threads, links, clean-ups and pages against plain SQL
 	PYTHONPATH=tests .venv/bench/bin/python -m bench $(ARGS)
 
 mutants: .venv/test/ready ## Take out each guard against a race; a spec has to notice

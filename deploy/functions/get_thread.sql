@@ -23,6 +23,11 @@ as $function$
 declare
     v_owner_id constant uuid := turnkeep.resolve_owner(get_thread.owner_id);
     v_message_limit constant integer := coalesce(get_thread.message_limit, 50);
+    -- Not a "coalesce" in the query: row security would keep it from the index as soon
+    -- as the plan is a generic one.
+    v_before_seq constant bigint := coalesce(
+        get_thread.before_seq, 9223372036854775807
+    );
     v_conversation jsonb;
     v_messages jsonb;
     v_first_seq bigint;
@@ -79,7 +84,7 @@ begin
             from public.messages as n
             where n.owner_id = v_owner_id
               and n.conversation_id = c.id
-              and n.seq < coalesce(get_thread.before_seq, 9223372036854775807)
+              and n.seq < v_before_seq
             order by n.seq desc
             limit v_message_limit
         ) as m

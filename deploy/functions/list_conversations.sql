@@ -22,6 +22,8 @@ declare
     v_owner_id constant uuid := turnkeep.resolve_owner(list_conversations.owner_id);
     v_page_size constant integer := coalesce(list_conversations.page_size, 50);
     v_after text[];
+    v_active_before timestamptz;
+    v_id_before uuid;
     v_reply jsonb;
 begin
     if v_page_size not between 1 and 1000 then
@@ -46,16 +48,18 @@ begin
                 hint = 'Pass the cursor of the page before, or leave it out.';
     end if;
 
+    -- In variables: row security lets an index compare with what is nothing but a
+    -- value, and with a "coalesce" no more once the plan is a generic one. For the
+    -- first page an end that no row reaches.
+    v_active_before := coalesce(to_timestamp(v_after[1]::bigint), 'infinity');
+    v_id_before := coalesce(v_after[2], 'ffffffff-ffff-ffff-ffff-ffffffffffff');
+
     with page as (
         select c.*
         from public.conversations as c
         where c.owner_id = v_owner_id
-          -- One comparison of rows, with an end that no row reaches for the first
-          -- page: an "or" would read the pages before again.
-          and (c.active_at, c.id) < (
-              coalesce(to_timestamp(v_after[1]::bigint), 'infinity'),
-              coalesce(v_after[2], 'ffffffff-ffff-ffff-ffff-ffffffffffff')::uuid
-          )
+          -- One comparison of rows: an "or" would read the pages before again.
+          and (c.active_at, c.id) < (v_active_before, v_id_before)
         order by c.active_at desc, c.id desc
         limit v_page_size + 1
     ),
