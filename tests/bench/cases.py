@@ -17,7 +17,7 @@ MESSAGES = (
 )
 CONVERSATIONS = 100
 
-SETUP = f"""
+SETUP_TABLES = f"""
     create schema bench;
     -- The leanest table that has the same keys: an id in the order of time, and a
     -- place in a conversation.
@@ -38,11 +38,19 @@ SETUP = f"""
     alter table bench.targets add primary key (number);
     create sequence bench.ticks;
     grant usage on schema bench to authenticated;
-    grant usage on sequence bench.ticks to authenticated;
+    grant usage on schema bench to service_role;
+    grant usage on sequence bench.ticks to authenticated, service_role;
+"""
 
+SETUP_THREADS = f"""
     select public.append_turn(
         'bench ' || n, '{MESSAGES}', owner_id => '{OWNER}'
     ) from generate_series(0, {CONVERSATIONS} - 1) as n;
+"""
+
+SETUP = f"""
+    {SETUP_TABLES}
+    {SETUP_THREADS}
     select public.append_turn(
         'short', (select jsonb_agg(m) from jsonb_array_elements('{MESSAGES}') as m),
         owner_id => '{OWNER}'
@@ -53,6 +61,19 @@ SETUP = f"""
             generate_series(1, 100)
         ), owner_id => '{OWNER}'
     ) from generate_series(1, 10);
+    -- Written past the function, which would take longer than the measuring.
+    select public.append_turn('endless', '{MESSAGES}', owner_id => '{OWNER}');
+    insert into public.messages (
+        conversation_id, owner_id, seq, created_at, role, content
+    )
+    select c.id, c.owner_id, n, c.updated_at + n * interval '1 microsecond', 'user',
+        '{QUESTION}'
+    from public.conversations as c
+    cross join generate_series(3, 200000) as n
+    where c.continuation_id = 'endless';
+    update public.conversations
+    set next_seq = 200001, updated_at = updated_at + interval '1 second'
+    where continuation_id = 'endless';
 """
 
 
@@ -72,62 +93,66 @@ READ = """
         'id', m.id, 'seq', m.seq, 'role', m.role, 'content', m.content,
         'created_at', m.created_at) order by m.seq)
     from (
-        select m.* from public.conversations as c
-        join public.messages as m
-            on m.conversation_id = c.id and m.owner_id = c.owner_id
-        where c.owner_id = '{owner}' and c.continuation_id = '{name}'
-        order by m.seq desc limit 20
+        select m.* from public.messages as m
+        where m.owner_id = '{owner}'
+          and m.conversation_id = (
+              select c.id from public.conversations as c
+              where c.owner_id = '{owner}'
+                and c.continuation_id = '{name}'
+          )
+        order by m.seq desc
+        limit 20
     ) as m
 """
 
+LEAN = f"""
+    insert into bench.lean (conversation_id, seq, role, content)
+    select t.id, 2 * k.tick + n.n, n.role::public.message_role, n.content
+    from (select nextval('bench.ticks') as tick) as k
+    join bench.targets as t on t.number = 1 + k.tick % {CONVERSATIONS}
+    cross join (values (0, 'user', '{QUESTION}'), (1, 'assistant', '{ANSWER}'))
+        as n (n, role, content)
+"""
+PLAIN = f"""
+    with turn as (
+        update public.conversations as c
+        set next_seq = c.next_seq + 2, version = c.version + 1,
+            updated_at = clock_timestamp()
+        where c.owner_id = '{OWNER}'
+          and c.continuation_id
+          = (select 'bench ' || nextval('bench.ticks') % {CONVERSATIONS})
+        returning c.id, c.owner_id, c.next_seq, c.updated_at, c.version
+    )
+    insert into public.messages (
+        conversation_id, owner_id, seq, created_at, role, content, request_id,
+        turn_size
+    )
+    select t.id, t.owner_id, t.next_seq - 2 + n.n, t.updated_at,
+        n.role::public.message_role, n.content,
+        case when n.n = 0 then gen_random_uuid()::text end,
+        case when n.n = 0 then 2 end
+    from turn as t
+    cross join (values (0, 'user', '{QUESTION}'), (1, 'assistant', '{ANSWER}'))
+        as n (n, role, content)
+"""
+APPEND = f"""
+    select public.append_turn(
+        'bench ' || nextval('bench.ticks') % {CONVERSATIONS}, '{MESSAGES}',
+        request_id => gen_random_uuid()::text
+    )
+"""
+
 CASES = [
-    Case(
-        "lean: insert 2 messages",
-        f"""
-        insert into bench.lean (conversation_id, seq, role, content)
-        select t.id, 2 * k.tick + n.n, n.role::public.message_role, n.content
-        from (select nextval('bench.ticks') as tick) as k
-        join bench.targets as t on t.number = 1 + k.tick % {CONVERSATIONS}
-        cross join (values (0, 'user', '{QUESTION}'), (1, 'assistant', '{ANSWER}'))
-            as n (n, role, content)
-        """,
-        is_user=False,
-    ),
+    Case("lean: insert 2 messages", LEAN, is_user=False),
     Case(
         "plain: the same rows as a turn",
-        f"""
-        with turn as (
-            update public.conversations as c
-            set next_seq = c.next_seq + 2, version = c.version + 1,
-                updated_at = clock_timestamp()
-            where c.owner_id = '{OWNER}'
-              and c.continuation_id
-              = (select 'bench ' || nextval('bench.ticks') % {CONVERSATIONS})
-            returning c.id, c.owner_id, c.next_seq, c.updated_at, c.version
-        )
-        insert into public.messages (
-            conversation_id, owner_id, seq, created_at, role, content, request_id,
-            turn_size
-        )
-        select t.id, t.owner_id, t.next_seq - 2 + n.n, t.updated_at,
-            n.role::public.message_role, n.content,
-            case when n.n = 0 then gen_random_uuid()::text end,
-            case when n.n = 0 then 2 end
-        from turn as t
-        cross join (values (0, 'user', '{QUESTION}'), (1, 'assistant', '{ANSWER}'))
-            as n (n, role, content)
-        """,
+        PLAIN,
         is_user=False,
         floor="lean: insert 2 messages",
     ),
     Case(
         "append_turn: 2 messages",
-        f"""
-        select public.append_turn(
-            'bench ' || nextval('bench.ticks') % {CONVERSATIONS}, '{MESSAGES}',
-            request_id => gen_random_uuid()::text
-        )
-        """,
+        APPEND,
         is_user=True,
         floor="plain: the same rows as a turn",
     ),
@@ -139,21 +164,21 @@ CASES = [
         is_user=True,
         floor="append_turn: 2 messages",
     ),
-    Case(
-        "plain: newest 20 of 20",
-        READ.format(owner=OWNER, name="short"),
-        is_user=False,
-    ),
-    Case(
-        "get_thread: newest 20 of 20",
-        "select public.get_thread('short', 20)",
-        is_user=True,
-        floor="plain: newest 20 of 20",
-    ),
-    Case(
-        "get_thread: newest 20 of 2000",
-        "select public.get_thread('long', 20)",
-        is_user=True,
-        floor="get_thread: newest 20 of 20",
+    *(
+        case
+        for name, total in (("short", 20), ("long", 2_000), ("endless", 200_000))
+        for case in (
+            Case(
+                f"plain: newest 20 of {total:,}",
+                READ.format(owner=OWNER, name=name),
+                is_user=False,
+            ),
+            Case(
+                f"get_thread: newest 20 of {total:,}",
+                f"select public.get_thread('{name}', 20)",
+                is_user=True,
+                floor=f"plain: newest 20 of {total:,}",
+            ),
+        )
     ),
 ]

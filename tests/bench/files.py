@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import count
 from statistics import median
 
@@ -22,12 +21,13 @@ class Ways:
 
 
 def ways_with_files(conninfo: str, seconds: float) -> Ways:
-    """Take turns between the two ways until the time is up."""
+    """Take turns between the two ways until the time is up.
+
+    The tables of the old way are there.
+    """
     ways = (round_trips.one_call, round_trips.old_way)
     spans: tuple[list[float], list[float]] = ([], [])
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        old_tables = files("turnkeep.demo").joinpath("old_way.sql").read_bytes()
-        connection.execute(old_tables)
         end = time.monotonic() + seconds
         for number in count():
             for way, measured in zip(ways, spans, strict=True):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from bench.cases import CLAIMS, SETUP, Case
+from bench.cases import CLAIMS, Case
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +36,6 @@ def measure(
     conninfo: str, cases: Sequence[Case], seconds: float, calls: int
 ) -> dict[str, Figures]:
     """Run all cases in turns, ``calls`` each, until the time is up."""
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute(SETUP)
     sessions = {case.name: session(conninfo, case) for case in cases}
     try:
         for case in cases:
