@@ -1,6 +1,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deps lint bench mutants stress
+.PHONY: help demo test test-deps lint bench bench-engine mutants stress
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -40,6 +40,9 @@ lint: .venv/lint/ready ## Check style and types, and that every deploy script ha
 
 bench: .venv/bench/ready ## Measure turns, threads, links, clean-ups and pages against plain SQL
 	PYTHONPATH=tests .venv/bench/bin/python -m bench $(ARGS)
+
+bench-engine: .venv/bench/ready ## Time the engine beside the real sqitch and one psql session
+	PYTHONPATH=tests .venv/bench/bin/python -m bench.engine $(ARGS)
 
 mutants: .venv/test/ready ## Take out each guard against a race; a spec has to notice
 	PYTHONPATH=tests .venv/test/bin/python -m isolation.mutants $(ARGS)

@@ -68,6 +68,24 @@ lock_timeout = click.option(
 )
 
 
+lock_wait = click.option(
+    "--lock-wait",
+    type=click.FloatRange(min=0),
+    default=0.5,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a statement queues for a lock, and others behind it; 0: no limit.",
+)
+max_wait = click.option(
+    "--max-wait",
+    type=click.FloatRange(min=0),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a change is tried again when it does not get its locks.",
+)
+
+
 @dataclass(frozen=True)
 class Work:
     """What a command was asked to work on."""

@@ -57,6 +57,13 @@ modified_option = click.option(
 @opening.settings
 @opening.log_only
 @opening.lock_timeout
+@opening.lock_wait
+@opening.max_wait
+@click.option(
+    "--single-transaction",
+    is_flag=True,
+    help="All changes or none, in one transaction.",
+)
 def deploy_command(  # noqa: PLR0913 - the options of the verb
     work: Work,
     *,
@@ -67,7 +74,8 @@ def deploy_command(  # noqa: PLR0913 - the options of the verb
     dry_run: bool,
     settings: Sequence[str],
     log_only: bool,
-    lock_timeout: float,
+    single_transaction: bool,
+    **waits: float,
 ) -> None:
     """Deploy the changes of the plan that are not deployed yet.
 
@@ -88,7 +96,8 @@ def deploy_command(  # noqa: PLR0913 - the options of the verb
         _show(work, style, variables, find, log_only=log_only)
         return
     with telling(work, style) as report, opened_engine(work, variables, report) as run:
-        run.log_only, run.lock_timeout = log_only, lock_timeout
+        run.log_only, run.single_transaction = log_only, single_transaction
+        _wait(run, **waits)
         run.deploy(
             change,
             mode=mode or configuration.mode(config, "deploy.mode"),
@@ -106,6 +115,8 @@ def deploy_command(  # noqa: PLR0913 - the options of the verb
 @opening.settings
 @opening.log_only
 @opening.lock_timeout
+@opening.lock_wait
+@opening.max_wait
 def revert_command(  # noqa: PLR0913 - the options of the verb
     work: Work,
     *,
@@ -116,7 +127,7 @@ def revert_command(  # noqa: PLR0913 - the options of the verb
     dry_run: bool,
     settings: Sequence[str],
     log_only: bool,
-    lock_timeout: float,
+    **waits: float,
 ) -> None:
     """Revert the changes that were deployed after --to, or all.
 
@@ -142,7 +153,8 @@ def revert_command(  # noqa: PLR0913 - the options of the verb
         _show(work, style, variables, find, log_only=log_only)
         return
     with telling(work, style) as report, opened_engine(work, variables, report) as run:
-        run.log_only, run.lock_timeout = log_only, lock_timeout
+        run.log_only = log_only
+        _wait(run, **waits)
         done = run.revert(
             run.last_unmodified() if modified else change,
             confirm=_confirm(config, style, "revert", yes=yes),
@@ -232,6 +244,8 @@ def again(function: Callable[..., None]) -> Callable[..., None]:
         click.option("-r", "--set-revert", "revert_settings", multiple=True),
         opening.log_only,
         opening.lock_timeout,
+        opening.lock_wait,
+        opening.max_wait,
     ):
         function = option(function)
     return function
@@ -253,6 +267,8 @@ def rebase_command(  # noqa: PLR0913 - the options of the verb
     modified: bool,
     log_only: bool,
     lock_timeout: float,
+    lock_wait: float,
+    max_wait: float,
     **options: Any,
 ) -> None:
     """Revert to --onto (or everything), then deploy up to --upto (or everything).
@@ -265,7 +281,8 @@ def rebase_command(  # noqa: PLR0913 - the options of the verb
     _refuse_strict(work.project.config, "rebase")
     trip = _round(work, style, "rebase", **options)
     with telling(work, style) as report, opened_engine(work, {}, report) as run:
-        run.log_only, run.lock_timeout = log_only, lock_timeout
+        run.log_only = log_only
+        _wait(run, lock_timeout, lock_wait, max_wait)
         if not trip.run(run, run.last_unmodified() if modified else first, last):
             report.info("Nothing reverted")
             sys.exit(1)
@@ -276,13 +293,15 @@ def rebase_command(  # noqa: PLR0913 - the options of the verb
 @on_database()
 @told
 @again
-def checkout_command(
+def checkout_command(  # noqa: PLR0913 - the options of the verb
     work: Work,
     *,
     style: str,
     branch: str,
     log_only: bool,
     lock_timeout: float,
+    lock_wait: float,
+    max_wait: float,
     **options: Any,
 ) -> None:
     """Revert to the last common change, check a Git branch out, deploy its plan.
@@ -308,7 +327,8 @@ def checkout_command(
         )
     trip = _round(work, style, "checkout", **options)
     with telling(work, style) as report, opened_engine(work, {}, report) as run:
-        run.log_only, run.lock_timeout = log_only, lock_timeout
+        run.log_only = log_only
+        _wait(run, lock_timeout, lock_wait, max_wait)
         report.info(f"Last change before the branches diverged: {common.label}")
 
         def check_out() -> Project:
@@ -342,6 +362,14 @@ def _round(  # noqa: PLR0913 - the options of two verbs
         _is_verified(verify, config, f"{verb}.verify", "deploy.verify"),
         _confirm(config, style, verb, yes=yes),
     )
+
+
+def _wait(
+    engine: Engine, lock_timeout: float, lock_wait: float, max_wait: float
+) -> None:
+    """Say how long to wait for another run, for a lock, for a change's locks."""
+    engine.lock_timeout, engine.lock_wait = lock_timeout, lock_wait
+    engine.max_wait = max_wait
 
 
 def _variables(work: Work, verb: str, settings: Sequence[str]) -> dict[str, str]:

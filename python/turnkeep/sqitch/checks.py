@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from turnkeep.sqitch.plan import Change, Depend, Plan
     from turnkeep.sqitch.registry import Deployed, Registry
+    from turnkeep.sqitch.script import Script
 
 
 def resolve_dependencies(
@@ -91,6 +92,27 @@ def unique_hashes(
                 f'{known[script_hash]}"; a comment is enough of a difference',
             )
         known[script_hash] = change.name
+
+
+def one_transaction(
+    loaded: Sequence[tuple[Script | None, Script | None]],
+) -> None:
+    """Check that all scripts can be in one transaction. Raises DeployError."""
+    for deploy, verify in loaded:
+        for script in (deploy, verify):
+            if script and script.separate:
+                raise DeployError(
+                    f"{script.separate}, so not all changes can be one transaction",
+                    hint="deploy up to the change before, or without "
+                    "--single-transaction",
+                )
+        if deploy and verify and deploy.adds_enum_value:
+            raise DeployError(
+                "it adds a value to an enum, which its verify script can use only "
+                "after the commit",
+                where=deploy.file,
+                hint="deploy with --no-verify, or without --single-transaction",
+            )
 
 
 def not_required(registry: Registry, changes: Sequence[Deployed]) -> None:

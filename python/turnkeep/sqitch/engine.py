@@ -7,14 +7,17 @@ deployed but unrecorded.
 
 from __future__ import annotations
 
+import random
 import shutil
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from turnkeep.sqitch import checks, upgrading
 from turnkeep.sqitch import script as scripts
 from turnkeep.sqitch.errors import (
+    BlockedError,
     DeployError,
     LockTimeoutError,
     RegistryError,
@@ -26,6 +29,8 @@ from turnkeep.sqitch.errors import (
     VerifyFailedError,
 )
 from turnkeep.sqitch.registry import Deployed, Registry, from_plan
+from turnkeep.sqitch.resuming import Progress, forget
+from turnkeep.sqitch.reverting import Reversion
 from turnkeep.sqitch.session import RUN_LOCK, Session
 from turnkeep.sqitch.verification import Verification
 
@@ -43,6 +48,8 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
 """Seconds between two attempts to take the run lock."""
+_FIRST_REST, _LONGEST_REST = 0.1, 5.0
+"""Seconds between two attempts at a change that did not get its locks."""
 
 
 @dataclass(slots=True)
@@ -57,6 +64,12 @@ class Engine:
     log_only: bool = False
     lock_timeout: float = 60
     """Seconds to wait for another run."""
+    lock_wait: float = 0.5
+    """Seconds that a statement waits for a lock, and all others behind it; 0: on."""
+    max_wait: float = 300
+    """Seconds in which a change is tried again when it does not get its locks."""
+    single_transaction: bool = False
+    """Whether a whole deployment is one transaction."""
     registry: Registry = field(init=False)
     session: Session = field(init=False)
     _is_locked: bool = field(init=False, default=False)
@@ -83,6 +96,7 @@ class Engine:
         registry or a dependency is wrong; afterwards when a change failed, and then
         ``mode`` has decided what was reverted.
         """
+        self.session.lock_wait = self.lock_wait
         self._lock()
         plan = self.project.plan
         position = self._position()
@@ -101,6 +115,10 @@ class Engine:
             )
         pending = plan.changes[position + 1 : last + 1]
         loaded = {each.id: self._load(each, verify=verify) for each in pending}
+        if self.single_transaction:
+            checks.one_transaction(
+                [(each.deploy, each.verify) for each in loaded.values()]
+            )
         if position < 0:
             self._register()
         through = "" if to is None else f" through {plan.changes[last].label}"
@@ -113,6 +131,9 @@ class Engine:
         )
         hashes = {change_id: each.hash for change_id, each in loaded.items()}
         checks.unique_hashes(self.registry, pending, hashes)
+        if self.single_transaction:
+            run.deploy_at_once(pending)
+            return
         run.deploy(pending, mode, plan.changes[position] if position >= 0 else None)
 
     def revert(
@@ -126,6 +147,7 @@ class Engine:
         ``confirm`` is asked before anything happens; None asks nobody. Gives False when
         it declined. Raises SqitchError.
         """
+        self.session.lock_wait = self.lock_wait
         self.registry.check_version()
         self._lock()
         kept = None if to is None else self.kept(to)
@@ -152,6 +174,7 @@ class Engine:
             for each in changes
         ]
         width = max(len(each.label) for each in changes)
+        forget(self.connection, self.registry.schema, "deploy")
         for change, script in zip(changes, loaded, strict=True):
             self.revert_change(change, script, width)
         return True
@@ -201,24 +224,82 @@ class Engine:
         return self.load_script(path, "revert")
 
     def revert_change(
-        self, change: Deployed, script: Script | None, width: int
+        self,
+        change: Deployed,
+        script: Script | None,
+        width: int,
+        *,
+        may_lose: bool = False,
     ) -> None:
-        """Revert one change. Raises SqitchError; the change is then still there."""
+        """Revert one change. Raises SqitchError; the change is then still there.
+
+        ``may_lose``: rows may be destroyed; otherwise the user has to say so.
+        """
         started = time.monotonic()
         self.report.begin("-", change.label, width)
+        reversion = Reversion(self.session, self.registry, self.variables)
         try:
             if script and script.separate:
-                self.session.run_alone(script)
-            with self.session.transaction():
-                self.registry.lock()
-                if script and not script.separate:
-                    self.session.run(script)
-                self.registry.log_revert(change, self.project.person)
+                if not may_lose:
+                    reversion.check(script)
+                progress = self.progress(change.id, "revert")
+                self.patiently(partial(self.session.run_alone, script, progress))
+                with self.session.transaction():
+                    self.registry.lock()
+                    self.registry.log_revert(change, self.project.person)
+                    self.session.put(progress.end())
+            else:
+                self.patiently(
+                    partial(
+                        reversion.run,
+                        change,
+                        script,
+                        self.project.person,
+                        may_lose=may_lose,
+                    )
+                )
             self.session.release_locks(script)
         except SqitchError:
             self.report.end(ok=False, seconds=time.monotonic() - started)
             raise
         self.report.end(ok=True, seconds=time.monotonic() - started)
+
+    def patiently(self, attempt: Callable[[], None]) -> None:
+        """Try, and try again while locks are missing, for ``max_wait`` seconds.
+
+        Each attempt is a transaction: while this rests, it stands in nobody's way.
+        Raises BlockedError when the time is up.
+        """
+        deadline = time.monotonic() + self.max_wait
+        rest = _FIRST_REST
+        told: set[int] = set()
+        while True:
+            self.session.blockers = []
+            try:
+                attempt()
+            except BlockedError as error:
+                blockers = self.session.blockers
+                if not told.issuperset(each.pid for each in blockers):
+                    told.update(each.pid for each in blockers)
+                    for each in blockers:
+                        self.report.vent(f"{error.where}: blocked by {each}")
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise BlockedError(
+                        error.message,
+                        where=error.where,
+                        hint="let what holds the lock come to its end, or wait for it "
+                        "longer with --max-wait",
+                    ) from error
+                # Two runs that block one another must not do so again at once.
+                time.sleep(min(left, rest * random.uniform(0.5, 1.5)))  # noqa: S311
+                rest = min(rest * 2, _LONGEST_REST)
+            else:
+                return
+
+    def progress(self, change_id: str, kind: scripts.Kind) -> Progress:
+        """Give how far a script that runs outside a transaction has come."""
+        return Progress(self.connection, self.registry.schema, change_id, kind)
 
     def _lock(self) -> None:
         """Keep other runs out.
@@ -391,6 +472,44 @@ class _Deployment:
                 done.clear()
                 back_to = change.label
 
+    def deploy_at_once(self, pending: Sequence[Change]) -> None:
+        """Deploy all changes in one transaction. Raises DeployError: none is there."""
+        try:
+            self.engine.patiently(partial(self._all, pending))
+        except ServerError:
+            raise
+        except SqitchError as error:
+            self.engine.report.vent(str(error))
+            raise DeployError(
+                "Deploy failed", hint="it was one transaction: nothing was deployed"
+            ) from error
+
+    def _all(self, pending: Sequence[Change]) -> None:
+        session, report = self.engine.session, self.engine.report
+        change, is_open = pending[0], False
+        try:
+            with session.transaction():
+                self.engine.registry.lock()
+                for change in pending:
+                    started, is_open = time.monotonic(), True
+                    report.begin("+", change.label, self.width)
+                    self._queue(
+                        change, self.loaded[change.id], self.loaded[change.id].verify
+                    )
+                    session.flush()
+                    is_open = False
+                    report.end(ok=True, seconds=time.monotonic() - started)
+            session.release_locks(
+                *(each.deploy for each in self.loaded.values()),
+                *(each.verify for each in self.loaded.values()),
+            )
+        except SqitchError as error:
+            if is_open:
+                report.end(ok=False)
+            if not isinstance(error, ServerError | BlockedError):
+                self._record_failure(change)
+            raise
+
     def _change(self, change: Change) -> None:
         started = time.monotonic()
         report, loaded = self.engine.report, self.loaded[change.id]
@@ -408,49 +527,61 @@ class _Deployment:
         report.end(ok=True, seconds=time.monotonic() - started)
 
     def _at_once(self, change: Change, loaded: _Loaded) -> None:
-        session, registry = self.engine.session, self.engine.registry
+        session = self.engine.session
         deploy, verify = loaded.deploy, loaded.verify
         # A value that was added to an enum can be used only after it is committed.
         verifies_later = bool(deploy and deploy.adds_enum_value)
-        with session.transaction():
-            registry.lock()
-            if deploy:
-                session.run(deploy)
-            if verify and not verifies_later:
-                session.verify(verify)
-            self._record(change, loaded)
+        checked = None if verifies_later else verify
+        self.engine.patiently(partial(self._whole, change, loaded, checked))
         session.release_locks(deploy, verify)
         if not verify or not verifies_later:
             return
         try:
             session.verify_alone(verify)
         except VerifyFailedError:
-            with session.transaction():
-                registry.lock()
-                if script := self._revert_script(change):
-                    session.run(script)
-                registry.log_revert(
-                    from_plan(change, registry.project), self.engine.project.person
-                )
+            reverted = from_plan(change, self.engine.registry.project)
+            Reversion(session, self.engine.registry, {}).run(
+                reverted,
+                self._revert_script(change),
+                self.engine.project.person,
+                may_lose=True,
+            )
             raise
+
+    def _whole(self, change: Change, loaded: _Loaded, verify: Script | None) -> None:
+        """Run script and verify script, and record the change, in one transaction."""
+        with self.engine.session.transaction():
+            self.engine.registry.lock()
+            self._queue(change, loaded, verify)
+
+    def _queue(self, change: Change, loaded: _Loaded, verify: Script | None) -> None:
+        if loaded.deploy:
+            self.engine.session.run(loaded.deploy)
+        if verify:
+            self.engine.session.verify(verify)
+        self._record(change, loaded)
 
     def _separately(self, change: Change, loaded: _Loaded) -> None:
         """Deploy what cannot be one transaction: as Sqitch does, step by step."""
         session = self.engine.session
+        progress = self.engine.progress(change.id, "deploy")
         if loaded.deploy:
-            session.run_alone(loaded.deploy)
+            run = partial(session.run_alone, loaded.deploy, progress)
+            self.engine.patiently(run)
         try:
             if loaded.verify:
                 session.verify_alone(loaded.verify)
             with session.transaction():
                 self.engine.registry.lock()
                 self._record(change, loaded)
+                session.put(progress.end())
         except ServerError:
             raise
         except SqitchError:
             try:
                 if script := self._revert_script(change):
                     session.run_alone(script)
+                forget(session.connection, self.engine.registry.schema, "deploy")
             except SqitchError as error:
                 self.engine.report.vent(str(error))
             raise
@@ -469,11 +600,16 @@ class _Deployment:
 
     def _roll_back(self, done: Sequence[Change], back_to: str | None) -> None:
         report, project = self.engine.report, self.engine.registry.project
+        # The steps of the change that failed stood on what goes now.
+        forget(self.engine.connection, self.engine.registry.schema, "deploy")
         report.vent(f"Reverting to {back_to}" if back_to else "Reverting all changes")
         try:
             for change in reversed(done):
                 self.engine.revert_change(
-                    from_plan(change, project), self._revert_script(change), self.width
+                    from_plan(change, project),
+                    self._revert_script(change),
+                    self.width,
+                    may_lose=True,
                 )
         except SqitchError as error:
             report.vent(str(error))

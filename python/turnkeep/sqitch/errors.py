@@ -85,6 +85,10 @@ class RevertError(SqitchError):
     """The changes cannot be reverted."""
 
 
+class DataLossError(RevertError):
+    """A revert script would destroy rows, and nobody has said that it may."""
+
+
 class CheckoutError(SqitchError):
     """The other branch has no plan to go on with, or Git failed."""
 

@@ -288,6 +288,11 @@ def _why_alone(
     return f"{what} may commit" if begun is None and may_commit else None
 
 
+def runs_alone(statement: Statement) -> bool:
+    """Tell whether a statement cannot be in a transaction with others."""
+    return _why_alone(statement, None, committed=False) is not None
+
+
 def words(statement: Statement) -> str:
     """Give the words of a statement outside parentheses, to look at its kind."""
     # The options of REINDEX are in parentheses, of which there are no tokens.

@@ -33,9 +33,17 @@ from turnkeep.sqitch.errors import (
 )
 from turnkeep.sqitch.lexer import Scanner, Statement, is_variable_name
 from turnkeep.sqitch.output import Output
+from turnkeep.sqitch.resuming import (
+    Progress,
+    Step,
+    heal,
+    is_resumable,
+    steps_of,
+    was_done,
+)
 from turnkeep.sqitch.script import Control, control, transaction_modes, words
 from turnkeep.sqitch.server import lost, said
-from turnkeep.sqitch.watching import Blocker, Watcher, again
+from turnkeep.sqitch.watching import Blocker, again, blockers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -126,12 +134,10 @@ class Session:
     """How many rows the last statement of a script returned or changed."""
     _elsewhere: psycopg.Connection[Any] | None = field(init=False, default=None)
     r"""Where ``\\connect`` went."""
-    _watcher: Watcher = field(init=False)
 
     def __post_init__(self) -> None:
         """Listen to what the server says while a script runs."""
         self.connection.add_notice_handler(self._notice)
-        self._watcher = Watcher(self.connection)
 
     @contextmanager
     def transaction(self, *, is_verify: bool = False) -> Iterator[None]:
@@ -139,11 +145,11 @@ class Session:
 
         What goes wrong is a SqitchError, and then nothing of it stays.
         """
-        self._put("begin")
+        self.put("begin")
         self._put_lock_timeout()
         try:
             yield
-            self._put("rollback" if is_verify else "commit")
+            self.put("rollback" if is_verify else "commit")
             self.flush()
         except BaseException:
             self._abandon()
@@ -183,7 +189,7 @@ class Session:
         # psql would check at COMMIT; the verify script is to see that it was checked.
         self._add(_Step("set constraints all immediate", script, where=last))
         if not script.keeps_session:
-            self._put(*_RESET)
+            self.put(*_RESET)
             self._put_lock_timeout()
 
     def verify(self, script: Script) -> None:
@@ -191,26 +197,33 @@ class Session:
 
         Raises VerifyFailedError, after the report was told why, or ServerError.
         """
-        self._put("savepoint turnkeep_verify")
+        self.put("savepoint turnkeep_verify")
         self.run(script, is_verify=True)
-        self._put(
+        self.put(
             "rollback to savepoint turnkeep_verify", "release savepoint turnkeep_verify"
         )
         if not script.keeps_session:
-            self._put(*_RESET_AFTER_ROLLBACK)
+            self.put(*_RESET_AFTER_ROLLBACK)
 
     def verify_alone(self, script: Script) -> None:
         """Run a verify script outside any transaction. Raises as ``verify`` does."""
         self.run_alone(script, is_verify=True)
         if not script.separate and not script.keeps_session:
-            self._put(*_RESET_AFTER_ROLLBACK)
+            self.put(*_RESET_AFTER_ROLLBACK)
             self.flush()
             self.release_locks(script)
 
-    def run_alone(self, script: Script, *, is_verify: bool = False) -> None:
+    def run_alone(
+        self,
+        script: Script,
+        progress: Progress | None = None,
+        *,
+        is_verify: bool = False,
+    ) -> None:
         """Run a script outside any transaction, as psql does.
 
-        One that may as well run in one transaction does. Raises ScriptFailedError,
+        One that may as well run in one transaction does. With ``progress`` it goes on
+        where an earlier run has stopped. Raises ScriptFailedError,
         VerifyFailedError or ServerError.
         """
         if not script.separate:
@@ -222,9 +235,13 @@ class Session:
             self._run_client(script, output, is_verify=is_verify)
             return
         try:
+            if progress and is_resumable(script):
+                self._run_steps(script, output, progress)
+                return
             with self._reading(script, output) as (psql, actions):
                 for action in actions:
                     if isinstance(action, Statement):
+                        self._heal(Step((action,), is_alone=True))
                         self._put_statement(action, script, output, is_verify=is_verify)
                         self.flush()
                     else:
@@ -233,9 +250,77 @@ class Session:
             self._leave()
             if not self.connection.closed:
                 self._abandon()
-                self._put(*_RESET)
+                self.put(*_RESET)
                 self.flush()
                 self.release_locks(script)
+
+    def put(self, *commands: str) -> None:
+        """Queue statements of the engine's own."""
+        for command in commands:
+            self._add(_Step(command))
+
+    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask the server, after all that is queued. Raises SqitchError."""
+        self.flush()
+        try:
+            return self.connection.execute(query.encode(), values or None).fetchall()
+        except psycopg.Error as error:
+            raise self._failure(error, _Step(query)) from error
+
+    def _run_steps(self, script: Script, output: Output, progress: Progress) -> None:
+        """Run a script step by step, from the first that is not done."""
+        steps = steps_of(script)
+        done, is_begun = progress.load(steps)
+        if done or is_begun:
+            where = steps[min(done, len(steps) - 1)].statements[0].where
+            self.report.vent(f"{where}: going on where an earlier run has stopped")
+        progress.create()
+        for number, step in enumerate(steps):
+            if number < done and not step.is_setting:
+                continue
+            entry = progress.entry(steps, max(done, number + 1), is_begun=False)
+            if step.is_alone:
+                if number == done and is_begun and was_done(step, self.connection):
+                    self.put(entry)
+                    continue
+                self._heal(step)
+                self.put(progress.entry(steps, number, is_begun=True))
+                self.flush()
+                self._put_statement(step.statements[0], script, output)
+                self.flush()
+                self.put(entry)
+            else:
+                self._run_block(step, entry, script, output)
+            self.flush()
+
+    def _run_block(
+        self, step: Step, entry: str, script: Script, output: Output
+    ) -> None:
+        """Run a step together with its entry in the progress."""
+        first, *_, last = (*step.statements, step.statements[-1])
+        if control(first) is not Control.BEGIN:
+            self.put("begin")
+            self._put_lock_timeout()
+            self._put_statement(first, script, output)
+            self.put(entry, "commit")
+            return
+        self._put_statement(first, script, output)
+        self._put_lock_timeout()
+        for each in step.statements[1:-1]:
+            self._put_statement(each, script, output)
+        if control(last) is Control.COMMIT:
+            self.put(entry)
+        self._put_statement(last, script, output)
+        if control(last) is not Control.COMMIT:
+            self.put(entry)
+
+    def _heal(self, step: Step) -> None:
+        """Take away what an earlier attempt at a step has left."""
+        try:
+            for text in heal(step, self._active):
+                self.report.vent(text)
+        except psycopg.Error as error:
+            raise self._failure(error, _Step(step.text)) from error
 
     def flush(self) -> None:
         """Send what is queued, and take the answers. Raises SqitchError."""
@@ -255,24 +340,21 @@ class Session:
         ).fetchone()
         return bool(row and row[0])
 
-    def close(self) -> None:
-        """Close what was opened beside the connection."""
-        self._watcher.close()
-
     @property
     def _active(self) -> psycopg.Connection[Any]:
         return self._elsewhere or self.connection
 
-    def _put(self, *commands: str) -> None:
-        for command in commands:
-            self._add(_Step(command))
-
     def _put_lock_timeout(self) -> None:
         if self.lock_wait:
-            self._put(f"set local lock_timeout = {self.lock_wait * 1000:.0f}")
+            self.put(f"set local lock_timeout = {self.lock_wait * 1000:.0f}")
 
     def _put_statement(
-        self, statement: Statement, script: Script, output: Output, *, is_verify: bool
+        self,
+        statement: Statement,
+        script: Script,
+        output: Output,
+        *,
+        is_verify: bool = False,
     ) -> None:
         """Queue a statement, or run it at once when it cannot share a message."""
         if statement.tokens == ("discard", "all"):
@@ -295,7 +377,7 @@ class Session:
                 and self._queue[-1].statement
                 and _TALKS.match(words(statement))
             ):
-                self._put(_SEPARATOR)
+                self.put(_SEPARATOR)
             self._add(step)
             if any(each in statement.sql.lower() for each in _LEXED_OTHERWISE):
                 self.flush()
@@ -379,7 +461,7 @@ class Session:
     def _look(self) -> None:
         """See who blocks what has been running for a while."""
         if self._elsewhere is None:
-            self.blockers = self._watcher.blockers() or self.blockers
+            self.blockers = blockers(self.connection) or self.blockers
 
     def _failure(
         self, error: psycopg.Error, step: _Step, before: int = 0
@@ -639,7 +721,7 @@ class Session:
     def _connect(self, action: meta.Connect, psql: meta.Psql) -> None:
         r"""Go where ``\connect`` says, which may be here."""
         if self._active.info.transaction_status != TransactionStatus.IDLE:
-            self._put(*_RESET)
+            self.put(*_RESET)
             return
         self._leave()
         arguments = action.arguments

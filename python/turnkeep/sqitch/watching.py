@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -49,33 +49,16 @@ class Blocker:
         return f"{who}, {self.state}{age}: {query}"
 
 
-@dataclass(slots=True)
-class Watcher:
-    """A second session, opened when it is first needed."""
-
-    watched: Connection[Any]
-    _connection: Connection[Any] | None = field(init=False, default=None)
-    _is_shut_out: bool = field(init=False, default=False)
-
-    def blockers(self) -> list[Blocker]:
-        """Give the sessions for which the watched one waits; nothing when none may."""
-        if self._is_shut_out:
-            return []
-        try:
-            if self._connection is None:
-                self._connection = again(self.watched, "turnkeep watcher")
-            pid = self.watched.info.backend_pid
-            found = self._connection.execute(_BLOCKERS, (pid,)).fetchall()
-        except psycopg.Error:
-            # No connection is left, or the server is going: the watched one will say.
-            self._is_shut_out = True
-            return []
-        return [Blocker(*row) for row in found]
-
-    def close(self) -> None:
-        """Close the second session."""
-        if self._connection is not None:
-            self._connection.close()
+def blockers(watched: Connection[Any]) -> list[Blocker]:
+    """Give the sessions for which this one waits; nothing when nobody can be asked."""
+    try:
+        with again(watched, "turnkeep watcher") as connection:
+            pid = watched.info.backend_pid
+            found = connection.execute(_BLOCKERS, (pid,)).fetchall()
+    except psycopg.Error:
+        # No connection is left, or the server is going: the watched one will say.
+        return []
+    return [Blocker(*row) for row in found]
 
 
 def again(

@@ -1,0 +1,273 @@
+"""Steps outside a transaction: remembered one by one, and healed when they are redone.
+
+A script that cannot be one transaction is taken statement by statement, a block of its
+own BEGIN and COMMIT being one. How far it came is written down in the registry's schema
+in the same transaction as the step, in a table that is there only meanwhile. A step
+like CREATE INDEX CONCURRENTLY cannot be in a transaction with anything: it is marked as
+begun, and the next run looks at what became of it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha1
+from typing import TYPE_CHECKING
+
+from psycopg.sql import SQL, Identifier, Literal
+
+from turnkeep.sqitch.script import Control, control, runs_alone, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from psycopg import Connection
+    from psycopg.sql import Composable
+
+    from turnkeep.sqitch.lexer import Statement
+    from turnkeep.sqitch.script import Script
+
+_TABLE = "turnkeep_progress"
+_SETTINGS = ("set", "reset")
+_FLEETING = re.compile(
+    r"(?:create (?:temp|temporary)|prepare|declare|listen|discard)\b"
+)
+_NAME = r'(?P<{}>(?:"[^"]*"|[^\s.]+)(?: ?\. ?(?:"[^"]*"|[^\s.]+))?)'
+_CREATE_INDEX = re.compile(
+    rf"create (?:unique )?index concurrently (?:if not exists )?{_NAME.format('name')}"
+    rf" on (?:only )?{_NAME.format('table')}(?: |\Z)"
+)
+_DROP_INDEX = re.compile(
+    rf"drop index concurrently (?:if exists )?{_NAME.format('name')}(?: |\Z)"
+)
+_REINDEX = re.compile(
+    rf"reindex\b.*?\b(?P<kind>table|index) concurrently {_NAME.format('name')}\Z"
+)
+_DETACH = re.compile(
+    rf"alter table (?:if exists )?(?:only )?{_NAME.format('table')}"
+    rf" detach partition {_NAME.format('name')} concurrently\Z"
+)
+_DATABASE = re.compile(
+    rf"(?P<verb>create|drop) database {_NAME.format('name')}(?: |\Z)"
+)
+_INVALID = """
+    select i.indexrelid::pg_catalog.regclass::text
+    from pg_catalog.pg_index i
+    join pg_catalog.pg_class c on c.oid = i.indexrelid
+    where not i.indisvalid and {}
+        and not exists (
+            select from pg_catalog.pg_stat_progress_create_index p
+            where p.index_relid = i.indexrelid
+        )
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A part of a script that is done or not: a statement, or a whole transaction."""
+
+    statements: tuple[Statement, ...]
+    is_alone: bool
+    """Whether it cannot be in a transaction with its entry in the progress."""
+
+    @property
+    def is_setting(self) -> bool:
+        """Tell whether it only sets the session up, and so is never done for good."""
+        return self.statements[0].tokens[0] in _SETTINGS
+
+    @property
+    def text(self) -> str:
+        """Give the words of its first statement."""
+        return words(self.statements[0])
+
+
+def steps_of(script: Script) -> list[Step]:
+    """Part a script into steps."""
+    found: list[Step] = []
+    block: list[Statement] = []
+    for each in script.statements:
+        step = control(each)
+        if block or step is Control.BEGIN:
+            block.append(each)
+            if step in (Control.COMMIT, Control.ROLLBACK):
+                found.append(Step(tuple(block), is_alone=False))
+                block = []
+        else:
+            found.append(Step((each,), is_alone=runs_alone(each)))
+    return found + ([Step(tuple(block), is_alone=True)] if block else [])
+
+
+def is_resumable(script: Script) -> bool:
+    """Tell whether a step makes sense without the session of the steps before."""
+    return not script.is_dynamic and not any(
+        _FLEETING.match(words(each)) or "chain" in each.tokens or each.is_several
+        for each in script.statements
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one script of one change has come."""
+
+    connection: Connection[Any]
+    schema: str
+    change_id: str
+    kind: str
+
+    def load(self, steps: Sequence[Step]) -> tuple[int, bool]:
+        """Give how many steps are done, and whether the next was begun.
+
+        (0, False) also when one of them was edited since.
+        """
+        known = self._ask(
+            "select to_regclass({}) is not null", Literal(self._qualified())
+        )
+        if not known[0][0]:
+            return 0, False
+        rows = self._ask(
+            "select done, hash, is_begun from {table}"
+            " where change_id = {change} and kind = {kind}"
+        )
+        if not rows:
+            return 0, False
+        done, digest, is_begun = rows[0]
+        if digest != _digest(steps[: done + is_begun]):
+            return 0, False
+        return done, is_begun
+
+    def create(self) -> None:
+        """Make the table."""
+        self._ask(
+            "create table if not exists {table} (change_id text, kind text,"
+            " done integer not null, hash text not null, is_begun boolean not null,"
+            " primary key (change_id, kind))"
+        )
+
+    def entry(self, steps: Sequence[Step], done: int, *, is_begun: bool) -> str:
+        """Make the statement that says how far it is."""
+        return self._text(
+            "insert into {table} values ({change}, {kind}, {done}, {hash}, {begun})"
+            " on conflict (change_id, kind) do update set done = excluded.done,"
+            " hash = excluded.hash, is_begun = excluded.is_begun",
+            done=Literal(done),
+            hash=Literal(_digest(steps[: done + is_begun])),
+            begun=Literal(is_begun),
+        )
+
+    def end(self) -> str:
+        """Make the statement that forgets the progress: the change is recorded."""
+        return self._text("drop table if exists {table}")
+
+    def _qualified(self) -> str:
+        return f"{Identifier(self.schema).as_string()}.{_TABLE}"
+
+    def _text(self, query: Any, **parts: Composable) -> str:
+        return (
+            SQL(query)
+            .format(
+                table=Identifier(self.schema, _TABLE),
+                change=Literal(self.change_id),
+                kind=Literal(self.kind),
+                **parts,
+            )
+            .as_string()
+        )
+
+    def _ask(self, query: Any, *parts: Composable) -> list[tuple[Any, ...]]:
+        text = SQL(query).format(*parts).as_string() if parts else self._text(query)
+        cursor = self.connection.execute(text.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def forget(connection: Connection[Any], schema: str, kind: str) -> None:
+    """Forget how far scripts of a kind have come: what they stood on goes."""
+    query = SQL("select to_regclass({})").format(
+        Literal(f"{Identifier(schema).as_string()}.{_TABLE}")
+    )
+    if _value(connection, query.as_string()):
+        delete = SQL("delete from {} where kind = {}")
+        connection.execute(delete.format(Identifier(schema, _TABLE), Literal(kind)))
+
+
+def was_done(step: Step, connection: Connection[Any]) -> bool:
+    """Find out whether a step that was begun came to its end."""
+    if found := _CREATE_INDEX.match(step.text):
+        query = "select exists (select from pg_index where indisvalid and {})"
+        return bool(_value(connection, query.format(_is_index(found))))
+    if found := _DROP_INDEX.match(step.text):
+        return not _value(connection, f"select to_regclass({_literal(found['name'])})")
+    if found := _DETACH.match(step.text):
+        table, name = _literal(found["table"]), _literal(found["name"])
+        return not _value(
+            connection,
+            "select exists (select from pg_inherits where"  # noqa: S608 - quoted
+            f" inhparent = to_regclass({table}) and inhrelid = to_regclass({name}))",
+        )
+    if found := _DATABASE.match(step.text):
+        name = _literal(found["name"].strip('"'))
+        exists = _value(
+            connection,
+            f"select exists (select from pg_database where datname = {name})",  # noqa: S608
+        )
+        return bool(exists) is (found["verb"] == "create")
+    return False
+
+
+def heal(step: Step, connection: Connection[Any]) -> Iterator[str]:
+    """Take away what an earlier attempt at a step has left; give what was done."""
+    text, where = step.text, step.statements[0].where
+    condition = ""
+    if found := _CREATE_INDEX.match(text):
+        condition = _is_index(found)
+    elif found := _REINDEX.match(text):
+        name = _literal(found["name"])
+        table = f"to_regclass({name})"
+        if found["kind"] == "index":
+            table = f"(select indrelid from pg_index where indexrelid = {table})"  # noqa: S608
+        condition = f"i.indrelid = {table} and c.relname ~ '_cc(new|old)[0-9]*$'"
+    elif found := _DETACH.match(text):
+        table, name = found["table"].replace(" ", ""), found["name"].replace(" ", "")
+        pending = _value(
+            connection,
+            "select exists (select from pg_inherits where inhdetachpending"  # noqa: S608
+            f" and inhrelid = to_regclass({_literal(found['name'])}))",
+        )
+        if pending:
+            connection.execute(
+                f"alter table {table} detach partition {name} finalize".encode()
+            )
+            yield f"{where}: an earlier attempt to detach {name} was finished"
+        return
+    if not condition:
+        return
+    for (index,) in connection.execute(_INVALID.format(condition).encode()).fetchall():
+        connection.execute(f"drop index concurrently if exists {index}".encode())
+        yield (
+            f"{where}: index {index} was left invalid by an earlier attempt; dropped, "
+            "to be built again"
+        )
+
+
+def _is_index(found: re.Match[str]) -> str:
+    name, table = _literal(found["name"]), _literal(found["table"])
+    return (
+        "indexrelid = (select x.indexrelid from pg_catalog.pg_index x join"  # noqa: S608
+        " pg_catalog.pg_class y on y.oid = x.indexrelid where x.indrelid ="
+        f" to_regclass({table}) and y.relname = (parse_ident({name}))[1])"
+    )
+
+
+def _literal(name: str) -> str:
+    text = name.replace(" . ", ".").replace("'", "''")
+    return f"'{text}'"
+
+
+def _value(connection: Connection[Any], query: str) -> Any:
+    row = connection.execute(query.encode()).fetchone()
+    return row and row[0]
+
+
+def _digest(steps: Sequence[Step]) -> str:
+    text = "\0".join(each.sql for step in steps for each in step.statements)
+    return sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,135 @@
+"""Revert one change in one transaction, unless that would destroy data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from turnkeep.sqitch import losses
+from turnkeep.sqitch.errors import DataLossError, ScriptFailedError
+from turnkeep.sqitch.script import Control, control, transaction_modes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from turnkeep.sqitch.config import Person
+    from turnkeep.sqitch.registry import Deployed, Registry
+    from turnkeep.sqitch.script import Script
+    from turnkeep.sqitch.session import Session
+
+Loss = tuple[str, int, bool]
+"""Of what, how many rows, whether they were counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reversion:
+    """The reverts of one run."""
+
+    session: Session
+    registry: Registry
+    variables: Mapping[str, str]
+
+    def run(
+        self,
+        change: Deployed,
+        script: Script | None,
+        person: Person,
+        *,
+        may_lose: bool,
+    ) -> None:
+        """Run a revert script, and take the change out of the registry.
+
+        Raises DataLossError, and then nothing has happened.
+        """
+        names = losses.dropped(script) if script else []
+        try:
+            with self.session.transaction():
+                self.registry.lock()
+                if script:
+                    self._run(script, names, may_lose=may_lose)
+                self.registry.log_revert(change, person)
+        except ScriptFailedError as error:
+            if script and getattr(error.__cause__, "sqlstate", "") == losses.FOUND_ROWS:
+                self._decide(script, self._rows_of(names))
+            raise
+
+    def check(self, script: Script) -> None:
+        """Count what a script that is no transaction drops by name."""
+        self._decide(script, self._rows_of(losses.dropped(script)))
+
+    def _run(self, script: Script, names: Sequence[str], *, may_lose: bool) -> None:
+        scope = "nothing" if may_lose else losses.scope(script)
+        if scope == "anything":
+            self._watch(script)
+            return
+        if scope == "tables":
+            if losses.is_allowed(self.variables):
+                self._decide(script, self._rows_of(names))
+            else:
+                self.session.put(losses.guard(names))
+        self.session.run(script)
+
+    def _watch(self, script: Script) -> None:
+        """Run a script, look at what is missing then, and decide."""
+        session = self.session
+        for each in script.statements:
+            modes = transaction_modes(each)
+            if control(each) is Control.BEGIN and modes:
+                # They cannot be set any more once something was asked.
+                session.put(f"set transaction {modes}")
+        session.put("savepoint turnkeep_losses")
+        before = self._snapshot()
+        session.run(script)
+        after = self._snapshot()
+        found = losses.suspects(before, after)
+        lost: list[Loss] = [(name, number, True) for name, number in found.deleted]
+        if found.tables or found.columns:
+            left = {
+                table.oid: self._count(after[table.oid].name)[0]
+                for table in found.tables
+                if table.oid in after
+            }
+            session.put("rollback to savepoint turnkeep_losses")
+            for table in found.tables:
+                number, is_exact = self._count(table.name)
+                number -= left.get(table.oid, 0)
+                lost.append((table.name, number, is_exact))
+            for name, query in losses.lost_columns(found):
+                ((number, is_exact),) = session.ask(query)
+                lost.append((name, number, is_exact))
+            self._decide(script, lost)
+            session.run(script)
+        else:
+            self._decide(script, lost)
+
+    def _snapshot(self) -> dict[int, losses.Table]:
+        return losses.snapshot(self.session.ask(losses.SNAPSHOT, self.registry.schema))
+
+    def _rows_of(self, names: Sequence[str]) -> list[Loss]:
+        found: list[Loss] = []
+        for name in names:
+            ((exists,),) = self.session.ask(
+                "select pg_catalog.to_regclass(%s) is not null", name
+            )
+            if exists:
+                found.append((name, *self._count(name)))
+        return found
+
+    def _count(self, name: str) -> tuple[int, bool]:
+        ((number, is_exact),) = self.session.ask(losses.count_rows(name))
+        return number, is_exact
+
+    def _decide(self, script: Script, found: Sequence[Loss]) -> None:
+        """Go on, or raise DataLossError."""
+        lost = [each for each in found if each[1] > 0]
+        if not lost:
+            return
+        listed = losses.describe(lost)
+        if losses.is_allowed(self.variables):
+            self.session.report.vent(f"{script.file}: destroyed {listed}")
+            return
+        raise DataLossError(
+            f"this would destroy {listed}",
+            where=script.file,
+            hint=f"save them, or accept it: --set {losses.SETTING}=1",
+        )

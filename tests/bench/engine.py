@@ -1,0 +1,228 @@
+"""``make bench-engine``: Sqitch's verbs beside the real sqitch and one psql session.
+
+Each change makes a table with a primary key in a transaction of its own, requires the
+change before, and has a verify script. psql runs the same scripts one after the other
+in one session and keeps no registry: nobody who commits each change can be faster.
+sqitch gets the psql of PostgreSQL's own directory, which starts faster than Debian's.
+Commits wait for the disk. Each figure is the median of some runs, in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from bench.__main__ import DURABLE
+from turnkeep.embedded.binaries import find_binaries
+from turnkeep.embedded.throwaway import throwaway
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from turnkeep.embedded.cluster import Cluster
+
+DATABASE = "bench_engine"
+STAMP = "2024-01-01T10:00:00Z Ann <ann@example.com>"
+SCRIPTS = {
+    "deploy": "begin;\n\ncreate table {0} (\n    id integer primary key,\n"
+    "    name text not null\n);\n\ncommit;\n",
+    "verify": "begin;\n\nselect id, name from {0} where false;\n\nrollback;\n",
+    "revert": "begin;\n\ndrop table {0};\n\ncommit;\n",
+}
+ROWS = ("deploy", "verify", "revert", "deploy --verify", "single transaction", "status")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A project of some changes, and the three ways to deploy it."""
+
+    cluster: Cluster
+    psql: Path
+    directory: Path
+    changes: int
+
+    @property
+    def names(self) -> list[str]:
+        """Name the changes."""
+        return [f"change_{number:03}" for number in range(1, self.changes + 1)]
+
+    def write(self) -> None:
+        """Write the project, and for psql the scripts of each verb in one file."""
+        lines = ["%syntax-version=1.0.0", "%project=bench", ""]
+        before = ""
+        for name in self.names:
+            lines.append(f"{name}{before} {STAMP}")
+            before = f" [{name}]"
+            for kind, text in SCRIPTS.items():
+                path = self.directory / kind / f"{name}.sql"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text.format(name))
+        (self.directory / "sqitch.plan").write_text("\n".join(lines) + "\n")
+        (self.directory / "sqitch.conf").write_text("[core]\n\tengine = pg\n")
+        for verb, kinds in {
+            "deploy": ("deploy",),
+            "verify": ("verify",),
+            "revert": ("revert",),
+            "deploy --verify": ("deploy", "verify"),
+        }.items():
+            names = self.names[::-1] if verb == "revert" else self.names
+            text = "".join(
+                SCRIPTS[kind].format(name) for name in names for kind in kinds
+            )
+            (self.directory / f"{verb}.sql").write_text(text)
+
+    def clear(self) -> None:
+        """Make the database anew."""
+        with psycopg.connect(self.cluster.url("postgres"), autocommit=True) as admin:
+            admin.execute(f"drop database if exists {DATABASE} with (force)")
+            admin.execute(f"create database {DATABASE}")
+            admin.execute("checkpoint")
+
+    def run(self, tool: str, repetitions: int) -> dict[str, float]:
+        """Give the seconds that a tool takes for each row, by itself."""
+        seconds: dict[str, list[float]] = {row: [] for row in ROWS}
+        for _ in range(repetitions):
+            self.clear()
+            for row in ("deploy", "status", "verify", "revert"):
+                seconds[row].append(self.time(tool, row))
+            for row in ("deploy --verify", "single transaction"):
+                self.clear()
+                seconds[row].append(self.time(tool, row))
+        return {row: median(found) for row, found in seconds.items()}
+
+    def time(self, tool: str, row: str) -> float:
+        """Give the seconds of one call, from the start of the process to its end."""
+        command = self.command(tool, row)
+        if not command:
+            return float("nan")
+        cluster = self.cluster
+        environment = os.environ | {
+            "PGHOST": str(cluster.socket),
+            "PGUSER": "postgres",
+            "PGDATABASE": DATABASE,
+            "LC_ALL": "C.UTF-8",
+            "SQITCH_FULLNAME": "Bench",
+            "SQITCH_EMAIL": "bench@example.org",
+            # As an installed package has it, whatever this shell says.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(self.directory.parent / "pycache"),
+        }
+        started = time.perf_counter()
+        done = subprocess.run(  # noqa: S603
+            command,
+            capture_output=True,
+            check=False,
+            cwd=self.directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+        seconds = time.perf_counter() - started
+        if done.returncode:
+            sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+        return seconds
+
+    def command(self, tool: str, row: str) -> list[str]:
+        """Give the command of a tool for a row; nothing where it has none."""
+        target = ["--target", f"db:pg:{DATABASE}"]
+        if tool == "psql":
+            file = self.directory / f"{row}.sql"
+            # It cannot join scripts that commit themselves; it commits each.
+            if row == "single transaction":
+                file = self.directory / "deploy.sql"
+            if row == "status":
+                return []
+            return [str(self.psql), "-XqAt", "-v", "ON_ERROR_STOP=1", "-f", str(file)]
+        program = [sys.executable, "-m", "turnkeep"]
+        client: list[str] = []
+        if tool == "sqitch":
+            program = [shutil.which("sqitch") or "sqitch"]
+            client = ["--db-client", str(self.psql)]
+        verbs = {
+            "deploy": ["deploy", "--no-verify"],
+            "verify": ["verify"],
+            "revert": ["revert", "-y"],
+            "deploy --verify": ["deploy", "--verify"],
+            "single transaction": ["deploy", "--no-verify", "--single-transaction"],
+            "status": ["status"],
+        }
+        if tool == "sqitch" and row == "single transaction":
+            return []
+        return [*program, *verbs[row], *target, *client]
+
+
+def table(found: dict[int, dict[str, dict[str, float]]]) -> str:
+    """Lay the figures out: seconds, and how they compare."""
+    lines = [
+        "| changes | | turnkeep | psql | sqitch | x psql | faster than sqitch |",
+        "|--:|---|--:|--:|--:|--:|--:|",
+    ]
+    for changes, tools in found.items():
+        for row in ROWS:
+            ours, psql, sqitch = (tools[tool][row] for tool in tools)
+            figures = (
+                *(f"{seconds:.2f} s" for seconds in (ours, psql, sqitch)),
+                f"{ours / psql:.1f}",
+                f"{sqitch / ours:.1f}",
+            )
+            shown = " | ".join("" if "nan" in each else each for each in figures)
+            lines.append(f"| {changes} | {row} | {shown} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, and print the table or one JSON document."""
+    parser = argparse.ArgumentParser(prog="make bench-engine ARGS=...")
+    parser.add_argument("--changes", type=int, nargs="+", default=[10, 50, 200])
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--tools", nargs="+", default=["turnkeep", "psql", "sqitch"])
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    options = parser.parse_args()
+    print_(measured(options.changes, options.repetitions, options.tools), options.json)
+
+
+def measured(
+    sizes: Sequence[int], repetitions: int, tools: Sequence[str]
+) -> dict[int, dict[str, dict[str, float]]]:
+    """Measure projects of these sizes on a server of their own."""
+    binaries = find_binaries("15")
+    found = {}
+    base = Path(tempfile.gettempdir())
+    with (
+        throwaway(binaries, DURABLE, base) as cluster,
+        tempfile.TemporaryDirectory(prefix="turnkeep-bench-") as directory,
+    ):
+        for changes in sizes:
+            bench = Bench(
+                cluster,
+                binaries.directory / "psql",
+                Path(directory) / str(changes),
+                changes,
+            )
+            bench.write()
+            bench.clear()
+            bench.time("turnkeep", "deploy")  # compiles the modules
+            found[changes] = {tool: bench.run(tool, repetitions) for tool in tools}
+    return found
+
+
+def print_(found: dict[int, dict[str, dict[str, float]]], as_json: bool) -> None:  # noqa: FBT001
+    """Print the figures."""
+    sys.stdout.write(json.dumps(found, indent=2) if as_json else table(found))
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()

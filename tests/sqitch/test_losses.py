@@ -1,0 +1,116 @@
+"""A revert that would destroy data says how much, and is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from turnkeep.sqitch import losses, script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Workspace
+
+ALLOW = ("--set", "allow_data_loss=1")
+
+
+@pytest.fixture
+def full(workspace: Workspace) -> Workspace:
+    """Give a project whose table has two rows."""
+    workspace.plan("a", "b [a]")
+    workspace.write("deploy/a.sql", "create table a (id int primary key, n int);")
+    workspace.write("revert/a.sql", "begin;\ndrop table a;\ncommit;\n")
+    workspace.write("deploy/b.sql", "select 1;")
+    workspace.write("revert/b.sql", "select 1;")
+    assert workspace.run("turnkeep", "deploy", "--no-verify").code == 0
+    workspace.rows("insert into a values (1, 1), (2, null)")
+    return workspace
+
+
+REVERTS = {
+    "a table by name": ("drop table a", "2 rows of a"),
+    "a table behind if exists": (
+        "drop table if exists nosuch, public.a",
+        "2 rows of public.a",
+    ),
+    "with cascade": ("drop table a cascade", "2 rows of public.a"),
+    "in a block": ("do $$ begin drop table a; end $$", "2 rows of public.a"),
+    "rows": ("delete from a where id = 1", "1 row of public.a"),
+    "all rows": ("truncate a", "2 rows of public.a"),
+    "a column": ("alter table a drop column n", "1 row of public.a.n"),
+    "a schema": (
+        "create schema s; alter table a set schema s; drop schema s cascade",
+        "2 rows of public.a",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", REVERTS)
+def test_a_revert_that_would_destroy_rows_says_how_many(
+    full: Workspace, how: str
+) -> None:
+    sql, loss = REVERTS[how]
+    full.write("revert/a.sql", f"begin;\n{sql};\ncommit;\n")
+    result = full.run("turnkeep", "revert", "-y")
+    assert result.code == 2
+    assert f"revert/a.sql: this would destroy {loss}" in result.stderr
+    assert "--set allow_data_loss=1" in result.stderr
+    assert full.rows("select * from a order by id") == [(1, 1), (2, None)]
+    assert full.rows("select change from sqitch.changes") == [("a",)]
+    result = full.run("turnkeep", "revert", "-y", *ALLOW)
+    assert result.code == 0, result.stderr
+    assert f"destroyed {loss}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "drop table a",
+        "drop table a cascade",
+        "alter table a drop column n",
+        "alter table a alter column n type bigint",
+    ],
+)
+def test_an_empty_table_is_no_loss(full: Workspace, sql: str) -> None:
+    full.rows("truncate a")
+    full.write("revert/a.sql", f"begin;\n{sql};\ncommit;\n")
+    result = full.run("turnkeep", "revert", "-y")
+    assert result.code == 0, result.stderr
+
+
+def test_a_rewrite_keeps_its_rows_and_is_no_loss(full: Workspace) -> None:
+    full.write("revert/a.sql", "alter table a alter column n type bigint;")
+    result = full.run("turnkeep", "revert", "-y")
+    assert result.code == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "scope"),
+    [
+        ("begin; drop function f(); comment on table a is 'b'; commit;", "nothing"),
+        ("begin; drop table a, b; drop index c; commit;", "tables"),
+        ("drop table if exists s.a restrict;", "tables"),
+        ("drop table a cascade;", "anything"),
+        ("drop type a;", "anything"),
+        ("drop function f() cascade;", "anything"),
+        ("select f();", "anything"),
+        ("set search_path = s; drop table a;", "anything"),
+    ],
+)
+def test_what_a_script_may_destroy_is_read_from_it(
+    tmp_path: Path, text: str, scope: str
+) -> None:
+    path = tmp_path / "x.sql"
+    path.write_text(text)
+    assert losses.scope(script.load(path, "revert", {})) == scope
+
+
+def test_the_revert_of_a_failed_deployment_asks_nobody(workspace: Workspace) -> None:
+    workspace.plan("a", "b")
+    workspace.table("a")
+    workspace.write("deploy/a.sql", "create table a (); insert into a default values;")
+    workspace.write("deploy/b.sql", "select 1 / 0;")
+    assert workspace.run("turnkeep", "deploy", "--no-verify").code == 2
+    assert workspace.rows("select to_regclass('a')") == [(None,)]
