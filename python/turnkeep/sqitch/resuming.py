@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 _TABLE = "turnkeep_progress"
 _SETTINGS = ("set", "reset")
 _FLEETING = re.compile(
-    r"(?:create (?:temp|temporary)|prepare|declare|listen|discard)\b"
+    r"(?:create (?:temp|temporary)|prepare|declare|listen|discard"
+    r"|set (?:session |local )?role|set session authorization)\b"
 )
+"""What later steps may need in their session; and as another role nobody notes down
+how far it is."""
 _NAME = r'(?P<{}>(?:"[^"]*"|[^\s.]+)(?: ?\. ?(?:"[^"]*"|[^\s.]+))?)'
 _CREATE_INDEX = re.compile(
     rf"create (?:unique )?index concurrently (?:if not exists )?{_NAME.format('name')}"

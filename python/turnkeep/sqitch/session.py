@@ -432,12 +432,14 @@ class Session:
                         if events & selectors.EVENT_READ:
                             pgconn.consume_input()
                 selector.modify(key.fd, selectors.EVENT_READ)
+                patience = self.lock_wait / 2 or 1
                 while True:
                     while pgconn.is_busy():
-                        if selector.select(self.lock_wait / 2 or 1):
+                        if selector.select(patience):
                             pgconn.consume_input()
                         else:
                             self._look()
+                            patience *= 2
                     result = pgconn.get_result()
                     if result is None:
                         is_done = True
