@@ -12,6 +12,7 @@ from importlib import import_module
 import click
 
 from turnkeep import __version__
+from turnkeep.cli.place import chdir
 from turnkeep.errors import TurnkeepError
 
 COMMANDS = {
@@ -42,6 +43,7 @@ COMMANDS = {
     "target": "configuring",
     "engine": "configuring",
     "config": "configuring",
+    "help": "helping",
 }
 """Command name to the module of this package that defines it."""
 
@@ -64,6 +66,7 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="turnkeep")
+@chdir
 def cli() -> None:
     """Every turn of an assistant's conversation, exactly once, in PostgreSQL."""
 

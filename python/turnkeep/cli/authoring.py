@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from turnkeep.cli.opening import as_json, chdir
+from turnkeep.cli.opening import as_json
+from turnkeep.cli.place import chdir
 from turnkeep.sqitch import config as configuration
 from turnkeep.sqitch.errors import ConfigError, EmptyNoteError
 from turnkeep.sqitch.project import projects_to_write

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from turnkeep.cli.authoring import Account, properties_options, setup
-from turnkeep.cli.opening import as_json, chdir
+from turnkeep.cli.opening import as_json
+from turnkeep.cli.place import chdir
 from turnkeep.sqitch import config as configuration
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ import click
 from turnkeep.cli.opening import (
     SQITCH,
     as_json,
-    chdir,
     directory,
     on_database,
     opened_registry,
     plan_option,
 )
+from turnkeep.cli.place import chdir
 from turnkeep.sqitch import history
 from turnkeep.sqitch.errors import UnknownChangeError
 from turnkeep.sqitch.project import open_project
@@ -96,6 +96,8 @@ def listing_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--no-color", "color", flag_value="never"),
         click.option("--abbrev", type=click.IntRange(min=0)),
         click.option("--oneline", is_flag=True),
+        # For scripts written for Sqitch: there is no pager here.
+        click.option("--no-pager", is_flag=True, expose_value=False, hidden=True),
         click.option("--headers/--no-headers", default=True),
     ):
         function = option(function)

@@ -6,7 +6,6 @@ with the package.
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import click
 
 from turnkeep import database
 from turnkeep.bundle import project_directory
+from turnkeep.cli.place import chdir
 from turnkeep.sqitch import config as configuration
 from turnkeep.sqitch.errors import ConfigError, NotConfirmedError
 from turnkeep.sqitch.project import open_project
@@ -125,32 +125,6 @@ class Work:
             "project": self.project.plan.project,
             "database": self.project.target.name,
         }
-
-
-def change_directory(
-    _context: click.Context, _option: click.Parameter, value: Path | None
-) -> None:
-    """Go to another directory before anything is looked for."""
-    if value is None:
-        return
-    try:
-        os.chdir(value)
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot change to directory {value}: {error.strerror}"
-        ) from None
-
-
-chdir = click.option(
-    "-C",
-    "--chdir",
-    "--cd",
-    type=click.Path(path_type=Path),
-    expose_value=False,
-    is_eager=True,
-    callback=change_directory,
-    help="Change to this directory first.",
-)
 
 
 def plan_option(*names: str) -> Callable[[Command], Command]:

@@ -29,8 +29,8 @@ takes the end of its input for a yes, and reverts everything.)
 *The wait for another run* asks again and again instead of waiting inside the server,
 where its snapshot would stop the other run's ``CREATE INDEX CONCURRENTLY``.
 
-*A newer registry* is refused by every verb that writes, an older one too: ``sqitch
-upgrade`` brings it up to date.
+*A newer registry* is refused by every verb that writes; ``deploy`` and ``upgrade``
+bring an older one up to date.
 
 *Errors* name the line of the script on which the server found fault, not the line on
 which the statement ends. A change that requires a bare identifier of another project
