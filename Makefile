@@ -1,6 +1,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deps lint bench bench-engine mutants stress
+.PHONY: help demo test test-deps lint bench bench-engine mutants stress fuzz
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -49,6 +49,9 @@ mutants: .venv/test/ready ## Take out each guard against a race; a spec has to n
 
 stress: .venv/test/ready ## Call everything at random from 8 sessions, then look for what broke
 	PYTHONPATH=tests .venv/test/bin/python -m isolation.stress $(ARGS)
+
+fuzz: .venv/test/ready ## Let one owner call everything at random, and look for what is another's
+	PYTHONPATH=tests .venv/test/bin/python -m fuzz $(ARGS)
 
 .venv/%/ready: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \

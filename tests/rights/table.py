@@ -52,7 +52,8 @@ def callers() -> dict[str, set[str]]:
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| `"):
-            # A row may name a second function: `link_file_to_conversation` links one.
-            names = re.findall(r"^`(\w+)|`(\w+)` links one", " ".join(cells[:2]))
-            found.update({first or other: WHO[cells[-1]] for first, other in names})
+            names = re.findall(r"`(\w+)\(", cells[0])
+            # `link_file_to_conversation` has no row of its own.
+            names += re.findall(r"`(\w+)` links one", cells[1])
+            found.update({name: WHO[cells[-1]] for name in names})
     return found

@@ -33,6 +33,9 @@ select delete_conversation('gone', '%(owner)s');
 select register_files('[{"storage_path": "%(owner)s/gone"}]', '%(owner)s');
 select from cleanup_orphaned_files('0');
 select register_files('[{"storage_path": "%(owner)s/orphan"}]', '%(owner)s');
+select cache_put(
+    encode(sha256('key'), 'hex'), '{"answer": 1}', owner_id => '%(owner)s'
+);
 """
 
 
@@ -85,7 +88,7 @@ class Trial:
                 f"{schema}.{name}",
                 columns,
                 generated,
-                self.has_rows_of_users(schema, name),
+                "owner_id" in columns and self.has_rows_of_users(schema, name),
             )
             for schema, name, columns, generated in rows
         ]

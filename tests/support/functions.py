@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ROLES = ("anon", "authenticated", "service_role")
 QUERY = """
 select
+    p.pronamespace::regnamespace::text as schema,
     p.proname as name,
     p.provolatile <> 'v' as is_reader,
     p.pronargs - p.pronargdefaults as required,
@@ -35,7 +36,7 @@ select
         where has_function_privilege(r.role, p.oid, 'execute')
     ) as roles
 from pg_proc as p
-where p.pronamespace = 'public'::regnamespace
+where p.pronamespace = %s::regnamespace
   and p.prorettype <> 'trigger'::regtype
   and not exists (
       select from pg_depend as d
@@ -47,8 +48,9 @@ order by p.proname
 
 @dataclass(frozen=True, slots=True)
 class PublicFunction:
-    """A function of schema public that is the project's own."""
+    """A function that clients call, or that they could."""
 
+    schema: str
     name: str
     is_reader: bool
     required: int
@@ -75,6 +77,18 @@ class PublicFunction:
 
 
 def public_functions(connection: psycopg.Connection[Any]) -> list[PublicFunction]:
-    """Read the functions from the catalogue."""
+    """Read the functions that clients call from the catalogue."""
+    return _functions(connection, "public")
+
+
+def core_functions(connection: psycopg.Connection[Any]) -> list[PublicFunction]:
+    """Read those behind them that a signed-in user may execute too."""
+    functions = _functions(connection, "turnkeep")
+    return [function for function in functions if "authenticated" in function.roles]
+
+
+def _functions(
+    connection: psycopg.Connection[Any], schema: str
+) -> list[PublicFunction]:
     with connection.cursor(row_factory=class_row(PublicFunction)) as cursor:
-        return cursor.execute(QUERY, [list(ROLES)]).fetchall()
+        return cursor.execute(QUERY, [list(ROLES), schema]).fetchall()

@@ -35,6 +35,7 @@ USUAL = {
     "pgtap": ("15", "embedded", "15-supabase", "embedded-supabase-legacy"),
     "python": ("15", "embedded"),
     "gateway": ("15-supabase",),
+    "fuzz": ("15-supabase",),
     "rights": ("15", "15-supabase", "embedded-supabase-legacy"),
 }
 """Folder of tests to the kinds that its tests run on; others run on one."""
