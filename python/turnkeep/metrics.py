@@ -65,3 +65,14 @@ class CallMetrics:
             self._failures.labels(function, type(result).__name__).inc()
         elif isinstance(result, AppendedTurn) and result.replayed:
             self._replays.inc()
+
+    def totals(self) -> dict[str, int]:
+        """Give how many retries and replays there were."""
+        counted = {"retries": 0, "replays": 0}
+        for metric in (self._retries, self._replays):
+            for family in metric.collect():
+                for each in family.samples:
+                    if each.name.endswith("_total"):
+                        what = family.name.rpartition("_")[2]
+                        counted[what] += int(each.value)
+        return counted

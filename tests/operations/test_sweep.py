@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from operations.dying_sweeper import sweep_and_die
 from operations.storage_api import KEY, storage_api
-from turnkeep.calls import append_turn, register_files
+from turnkeep.calls import append_turn, cache_put, register_files
 from turnkeep.cli import cli
 from turnkeep.client import Client
 from turnkeep.errors import TurnkeepError
@@ -132,6 +132,23 @@ def test_a_round_deletes_orphans_and_their_bytes(
     assert objects(root) == {f"{b}/used/000{n}" for b in BUCKETS for n in range(2)}
 
 
+def test_a_round_prunes_events_and_answers_and_indexes_messages(
+    client: Client, connection: psycopg.Connection[Any]
+) -> None:
+    client(append_turn("c", [{"role": "user", "content": "Rome"}]))
+    client(cache_put("0" * 64, {"text": "Rome"}))
+    connection.execute(
+        "update turnkeep.events set created_at = now() - interval '8 days'"
+    )
+    connection.execute("update turnkeep.responses set expires_at = now()")
+    connection.execute(
+        "update public.messages set id = turnkeep.id_at(now() - interval '1 hour')"
+    )
+    swept = Sweeper(client, None).sweep()
+    assert (swept.pruned_events, swept.purged_responses) == (1, 1)
+    assert swept.indexed_messages == 1
+
+
 def test_without_a_storage_the_bytes_are_left_to_another(
     client: Client, connection: psycopg.Connection[Any], root: Path
 ) -> None:
@@ -153,7 +170,7 @@ def test_a_stop_ends_it_after_the_step(client: Client, root: Path) -> None:
     assert (swept.files, swept.objects) == (6, 0)
 
 
-@pytest.mark.parametrize("last", range(14))
+@pytest.mark.parametrize("last", range(18))
 def test_killed_at_any_step_it_deletes_nothing_in_use_and_leaves_nothing_for_ever(
     database: str, connection: psycopg.Connection[Any], root: Path, last: int
 ) -> None:
@@ -183,7 +200,7 @@ def test_the_last_of_those_steps_is_the_end(
     """The test above kills at every step that there is."""
     store(client, DirectoryStorage(root), used=2, unused=2)
     method = multiprocessing.get_context("forkserver")
-    victim = method.Process(target=sweep_and_die, args=(database, root, NOW, 14))
+    victim = method.Process(target=sweep_and_die, args=(database, root, NOW, 18))
     victim.start()
     victim.join()
     assert victim.exitcode == 0

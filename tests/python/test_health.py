@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from support.processes import frozen
 from support.redis import running_redis
@@ -151,7 +152,11 @@ def test_all_is_well(database: str) -> None:
 def test_what_is_not_deployed_has_failed(empty_database: str) -> None:
     report = check(empty_database)
     assert report.status == "failed"
-    assert statuses(report) == {"schema": "failed", "outbox": "unknown"}
+    assert statuses(report) == {
+        "schema": "failed",
+        "outbox": "unknown",
+        "events": "unknown",
+    }
     assert "turnkeep deploy" in message(report, "schema")
 
 
@@ -213,11 +218,13 @@ def test_a_role_that_may_not_look_is_told_so(
 ) -> None:
     connection.execute("create role health_stranger login")
     try:
-        report = check(database.replace("postgres@", "health_stranger@"))
+        report = check(make_conninfo(database, user="health_stranger"))
     finally:
         connection.execute("drop role health_stranger")
     assert report.status == "warning"
-    assert statuses(report) == {"migrations": "warning", "outbox": "warning"}
+    assert statuses(report) == dict.fromkeys(
+        ("migrations", "outbox", "events"), "warning"
+    )
 
 
 def test_a_slow_worker_is_a_warning(
@@ -235,6 +242,26 @@ def test_a_slow_worker_is_a_warning(
         " last_error = 'refused'"
     )
     assert "failed before" in message(check(database), "outbox")
+
+
+def test_a_stream_that_is_held_back_is_a_warning(
+    database: str,
+    connection: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with (
+        psycopg.connect(database) as slow,
+        Client(database) as client,
+    ):
+        slow.execute("select pg_current_xact_id()")
+        client(append_turn("c", HELLO))
+        assert status(check(database), "events") == "ok"
+        monkeypatch.setattr(checks, "LATE_SECONDS", 0)
+        report = check(database)
+        assert statuses(report) == {"events": "warning"}
+        assert "held back" in message(report, "events")
+    connection.execute("select public.set_events(false)")
+    assert status(check(database), "events") == "off"
 
 
 def test_a_locked_table_holds_up_one_check(

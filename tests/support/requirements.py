@@ -59,6 +59,10 @@ REQUIREMENTS = {
     "pg_prove": Requirement(
         ("libtap-parser-sourcehandler-pgtap-perl",), "/usr/bin/pg_prove"
     ),
+    "pg_cron": Requirement(
+        ("postgresql-15-cron",), str(EXTENSIONS / "pg_cron.control")
+    ),
+    "chromium": Requirement(("chromium",), "/usr/bin/chromium"),
     "sqitch": Requirement(("sqitch", "libdbd-pg-perl"), "sqitch"),
     "redis": Requirement(("redis-server",), "redis-server", service="redis-server"),
     "pgbouncer": Requirement(("pgbouncer",), "pgbouncer", service="pgbouncer"),

@@ -23,6 +23,7 @@ COMMANDS = {
     "serve": "serving",
     "health": "serving",
     "sweep": "sweeping",
+    "export": "exporting",
     "deploy": "running",
     "revert": "running",
     "verify": "running",

@@ -105,10 +105,11 @@ def sweep_command(  # noqa: PLR0913  one for each option
 ) -> None:
     """Delete what nothing uses, and keep the store quick. For cron, or as a service.
 
-    A round deletes files that no conversation uses, then their bytes, and lets the
-    search find new messages. Several sweepers share the work. One that is killed has
-    deleted nothing that is in use, and the next one finishes what it began, after ten
-    minutes at most.
+    A round deletes files that no conversation uses, then their bytes; lets the search
+    find new messages; prunes events of more than seven days and answers of models that
+    have expired. Several sweepers share the work. One that is killed has deleted
+    nothing that is in use, and the next one finishes what it began, after ten minutes
+    at most.
 
     Exit code 0: done; 1: bytes could not be deleted and are tried again by the next
     sweep, or --reconcile found differences and did not repair them; 2: could not.

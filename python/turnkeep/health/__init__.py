@@ -32,6 +32,7 @@ matters has; it is a warning when any other has, or warns.
 | pool | as many calls wait as it has connections | a call waits | yes |
 | redis | no answer | | no |
 | outbox | | an object is due for an hour, or a deletion failed | no |
+| events | | the stream is held back for a minute by a transaction | no |
 | disk | the embedded server has less than 128 MiB | less than 1 GiB | yes |
 """
 
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS = 2.0
 VALID_SECONDS = 1.0
-ASKED_THERE = ("schema", "migrations", "connections", "outbox")
+ASKED_THERE = ("schema", "migrations", "connections", "outbox", "events")
 MATTERS = ("database", "schema", "migrations", "connections", "pool", "disk")
 
 
@@ -153,6 +154,7 @@ class Health:
             "migrations": checks.check_migrations(sessions),
             "connections": checks.check_connections(sessions),
             "outbox": checks.check_outbox(sessions),
+            "events": checks.check_events(sessions),
             "pool": checks.check_pool(self._client),
             "redis": checks.check_redis(self._redis_url),
             "disk": checks.check_disk(self._data),

@@ -28,6 +28,7 @@ here."""
 
 MANY_CONNECTIONS = 0.8
 OVERDUE_SECONDS = 3600
+LATE_SECONDS = 60
 LITTLE_SPACE = 2**30
 NO_SPACE = 2**27
 
@@ -176,6 +177,35 @@ async def check_outbox(sessions: Sessions) -> Finding:
         message = f"{objects}, {row['with_errors']:,} of them failed before"
         return Finding("warning", message, row)
     return Finding("ok", objects, row)
+
+
+async def check_events(sessions: Sessions) -> Finding:
+    """Look how long the stream has been held back by a transaction that writes."""
+    [row] = await sessions.ask("""
+        select
+            (
+                select bool_and(s.is_recording_events) from turnkeep.settings as s
+            ) as is_recorded,
+            coalesce(
+                (
+                    select extract(epoch from now() - e.created_at)
+                    from turnkeep.events as e
+                    where e.xid >= pg_snapshot_xmin(pg_current_snapshot())
+                    order by e.xid, e.id
+                    limit 1
+                ),
+                0
+            )::float as lag_seconds
+    """)
+    row["lag_seconds"] = max(row["lag_seconds"], 0.0)
+    if row["is_recorded"] is False:
+        return Finding("off", "not recorded", row)
+    if row["lag_seconds"] > LATE_SECONDS:
+        message = (
+            f"held back for {row['lag_seconds']:,.0f} s by a transaction that writes"
+        )
+        return Finding("warning", message, row)
+    return Finding("ok", f"{row['lag_seconds']:.1f} s behind", row)
 
 
 async def check_pool(client: Client | None) -> Finding:

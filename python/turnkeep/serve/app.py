@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import psycopg
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from psycopg.conninfo import conninfo_to_dict
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import (
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 
 from turnkeep.health import Health
 from turnkeep.serve.exposition import Exposition
+from turnkeep.serve.feed import Feed
 from turnkeep.serve.guard import Gate, Guarded
 from turnkeep.serve.sampling import sample
 
@@ -24,6 +32,11 @@ if TYPE_CHECKING:
 
     from turnkeep.client import Client
     from turnkeep.metrics import CallMetrics
+
+
+PAGE = files(__package__) / "page"
+TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+HOW_TO_ENTER = "A token is needed: open /?token=TOKEN once.\n"
 
 
 def create_app(  # noqa: PLR0913  each is one of what can be shown
@@ -42,12 +55,13 @@ def create_app(  # noqa: PLR0913  each is one of what can be shown
     front sees to that, `only_local_names` may be false.
     """
     health = Health(conninfo, client=client, redis_url=redis_url)
-    gate = Gate(token)
-    site = Site(health, gate, client, metrics)
+    feed = Feed(health, _about(conninfo), client, metrics)
+    site = Site(health, feed, Gate(token), client, metrics)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
+        await feed.close()
         await health.close()
 
     return Starlette(
@@ -56,6 +70,9 @@ def create_app(  # noqa: PLR0913  each is one of what can be shown
             Route("/ready", site.ready),
             Route("/health", site.health),
             Route("/metrics", site.metrics),
+            Route("/", site.page),
+            Route("/assets/{name}", site.asset),
+            Route("/stream", site.stream),
         ],
         middleware=[
             Middleware(Guarded, only_local_names=token is None and only_local_names)
@@ -70,12 +87,14 @@ class Site:
     def __init__(
         self,
         health: Health,
+        feed: Feed,
         gate: Gate,
         client: Client | None,
         metrics: CallMetrics | None,
     ) -> None:
         """Take what is shown, and who may see it."""
         self._health = health
+        self._feed = feed
         self._gate = gate
         self._client = client
         self._metrics = metrics
@@ -110,9 +129,46 @@ class Site:
         text = Exposition(report, found, self._client).text(*own)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
+    async def page(self, request: Request) -> Response:
+        """Give the page, or take the token that its address has."""
+        if signed_in := self._gate.sign_in(request):
+            return signed_in
+        if not self._gate.admits(request):
+            return _refusal()
+        return Response((PAGE / "index.html").read_bytes(), media_type="text/html")
+
+    async def asset(self, request: Request) -> Response:
+        """Give a file of the page; there is nothing to hide in them."""
+        name = request.path_params["name"]
+        kind = TYPES.get(name.rpartition(".")[2])
+        if kind is None or not (PAGE / name).is_file():
+            return PlainTextResponse("There is no such file.\n", 404)
+        return Response((PAGE / name).read_bytes(), media_type=kind)
+
+    async def stream(self, request: Request) -> Response:
+        """Send the page what it shows, as server-sent events."""
+        if not self._gate.admits(request):
+            return _refusal()
+        kind = "text/event-stream"
+        if request.method == "HEAD":
+            return Response(media_type=kind)
+        return StreamingResponse(self._told(), media_type=kind)
+
+    async def _told(self) -> AsyncIterator[str]:
+        yield "retry: 1000\n\n"
+        async for document in self._feed.watch():
+            yield f"data: {document}\n\n"
+
     async def _status(self) -> Response:
         status = (await self._health.check()).status
         return JSONResponse({"status": status}, _code(status))
+
+
+def _about(conninfo: str) -> str:
+    """Name a database for people; who may log in, and how, is no part of it."""
+    parts = conninfo_to_dict(conninfo)
+    where = parts.get("host") or parts.get("service") or "this machine"
+    return f"{parts.get('dbname') or 'the default database'} on {where}"
 
 
 def _code(status: str) -> int:
@@ -120,6 +176,4 @@ def _code(status: str) -> int:
 
 
 def _refusal() -> Response:
-    return PlainTextResponse(
-        "A token is needed.\n", 401, {"WWW-Authenticate": "Bearer"}
-    )
+    return PlainTextResponse(HOW_TO_ENTER, 401, {"WWW-Authenticate": "Bearer"})

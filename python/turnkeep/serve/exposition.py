@@ -75,32 +75,37 @@ class Exposition(Collector):
 
 
 def _of_server(sample: Sample) -> Iterable[Metric]:
-    yield _gauge(
-        "turnkeep_orphans", "Files that nothing uses, up to 10,000.", sample.orphans
-    )
-    yield _gauge(
-        "turnkeep_outbox_objects",
-        "Stored objects to be deleted, up to 10,000.",
-        sample.outbox,
-    )
-    yield _gauge(
-        "turnkeep_outbox_overdue_seconds",
-        "For how long the first of them has been due.",
-        sample.overdue_seconds,
-    )
-    connections = dict(sample.connections)
-    yield _gauge(
-        "turnkeep_connections_max", "max_connections.", connections.pop("most")
-    )
+    metrics = sample.metrics
+    for name, documentation, value in (
+        (
+            "orphans",
+            "Files that nothing uses, up to 10,001.",
+            metrics["orphans"]["count"],
+        ),
+        ("outbox_objects", "Stored objects to delete.", metrics["outbox"]["count"]),
+        ("outbox_due", "Of them, those to delete now.", metrics["outbox"]["due"]),
+        ("outbox_failing", "Of them, those that failed.", metrics["outbox"]["failing"]),
+        ("event_lag_seconds", "Age of what waits.", metrics["events"]["lag_seconds"]),
+        ("events_unpushed", "Events not pushed yet.", metrics["events"]["unpushed"]),
+        ("connections_max", "max_connections.", metrics["connections"]["most"]),
+    ):
+        yield _gauge(f"turnkeep_{name}", documentation, value)
     yield _gauges(
-        "turnkeep_connections", "The server's connections.", "state", connections
+        "turnkeep_connections",
+        "Connections to the database.",
+        "state",
+        metrics["connections"]["states"],
     )
     rows = CounterMetricFamily(
         "turnkeep_rows_inserted", "Rows inserted.", labels=["table"]
     )
-    for name, count in sample.tables.items():
-        rows.add_metric([name], count)
+    for name, table in sample.tables.items():
+        rows.add_metric([name], table["inserted"])
     yield rows
+    hits = sample.tables.get("responses", {}).get("updated", 0)
+    yield CounterMetricFamily(
+        "turnkeep_cache_hits", "Answers of models found again.", value=hits
+    )
     calls = SummaryMetricFamily(
         "turnkeep_function_seconds",
         "Calls of all clients, in the server; with track_functions only.",

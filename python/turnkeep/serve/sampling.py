@@ -1,4 +1,4 @@
-"""What the server counts, in one query."""
+"""What the server counts, in two queries, and what became of it in a second."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from turnkeep.health.sessions import Sessions
 
-AT_MOST = 10_000
-"""Orphans and objects are counted up to here: a count may cost no more than a page."""
+SLOWEST = 8
+RECENT = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,20 @@ class Sample:
     commits: int
     rollbacks: int
     deadlocks: int
-    tables: Mapping[str, int]
-    """Rows inserted so far, by table."""
     functions: Mapping[str, Mapping[str, float]]
     """`{"calls", "seconds"}` so far, by function; empty unless the server tracks it."""
-    connections: Mapping[str, int]
-    """By state; `most` is how many there can be."""
-    orphans: int
-    outbox: int
-    overdue_seconds: float
+    recent: list[dict[str, Any]]
+    """The newest events, the last one first."""
+    orphan_seconds: float | None
+    """How long the oldest orphan has been one."""
+    metrics: Mapping[str, Any]
+    """What the function metrics says."""
+
+    @property
+    def tables(self) -> Mapping[str, Mapping[str, int]]:
+        """`{"rows", "inserted", "updated", "deleted", "bytes"}`, by table."""
+        tables: dict[str, dict[str, int]] = self.metrics["tables"] or {}
+        return tables
 
 
 async def sample(sessions: Sessions) -> Sample | None:
@@ -50,14 +55,6 @@ async def sample(sessions: Sessions) -> Sample | None:
                 d.xact_rollback as rollbacks,
                 d.deadlocks,
                 (
-                    select coalesce(jsonb_object_agg(t.relname, t.n_tup_ins), '{}')
-                    from pg_stat_user_tables as t
-                    where t.relid = any (array[
-                        'public.conversations', 'public.messages', 'public.files',
-                        'public.conversation_files'
-                    ]::regclass[])
-                ) as tables,
-                (
                     select coalesce(
                         jsonb_object_agg(
                             f.funcname,
@@ -71,67 +68,130 @@ async def sample(sessions: Sessions) -> Sample | None:
                     where f.schemaname = 'public'
                 ) as functions,
                 (
-                    select jsonb_object_agg(a.state, a.count)
+                    select coalesce(
+                        jsonb_agg(
+                            jsonb_build_object(
+                                'kind', e.kind,
+                                'subject', e.subject,
+                                'payload', e.payload,
+                                'created_at', e.created_at
+                            )
+                            order by e.xid desc, e.id desc
+                        ),
+                        '[]'
+                    )
                     from (
-                        select coalesce(c.state, 'not shown') as state, count(*)
-                        from pg_stat_activity as c
-                        where c.datid is not null
-                          and coalesce(c.backend_type, 'client backend')
-                              = 'client backend'
-                        group by 1
-                        union all
-                        select 'most', current_setting('max_connections')::integer
-                    ) as a
-                ) as connections,
-                (
-                    select count(*)
-                    from (
-                        select from public.files as o
-                        where o.unlinked_since is not null
-                        limit %(most)s
-                    ) as o
-                ) as orphans,
-                b.objects as outbox,
-                b.overdue_seconds
-            from pg_stat_database as d,
-                (
-                    select
-                        count(*) as objects,
-                        greatest(
-                            extract(epoch from max(now() - s.due_at)), 0
-                        )::float as overdue_seconds
-                    from (
-                        select q.due_at from turnkeep.storage_deletions as q
-                        order by q.due_at
-                        limit %(most)s
-                    ) as s
-                ) as b
-            where d.datid = (
-                select oid from pg_database where datname = current_database()
-            )
+                        select n.* from turnkeep.events as n
+                        order by n.xid desc, n.id desc
+                        limit %(recent)s
+                    ) as e
+                ) as recent,
+                extract(
+                    epoch from now() - (
+                        m.metrics #>> '{orphans,oldest_at}'
+                    )::timestamptz
+                )::float as orphan_seconds,
+                m.metrics
+            from pg_stat_database as d
+            cross join (select public.metrics() as metrics) as m
+            where d.datname = current_database()
             """,
-            {"most": AT_MOST},
+            {"recent": RECENT},
         )
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+    except (
+        psycopg.errors.UndefinedTable,
+        psycopg.errors.UndefinedFunction,
+        psycopg.errors.InsufficientPrivilege,
+        psycopg.errors.InvalidSchemaName,
+    ):
         return None
     return Sample(**row)
 
 
-def rates(now: Sample, before: Sample) -> dict[str, Any]:
-    """Give what happened between two samples, a second; times in milliseconds."""
+def compare(now: Sample, before: Sample) -> dict[str, Any]:
+    """Give what happened between two samples, as the page shows it; times in ms."""
     seconds = max(now.at - before.at, 0.001)
-    functions = {}
-    for name, counted in now.functions.items():
-        known = before.functions.get(name, {"calls": 0, "seconds": 0})
-        calls = counted["calls"] - known["calls"]
-        if calls > 0:
-            took = (counted["seconds"] - known["seconds"]) / calls
-            functions[name] = {"calls": calls / seconds, "ms": 1000 * took}
-    return {
-        "commits": (now.commits - before.commits) / seconds,
-        "tables": {
-            name: (count - before.tables.get(name, count)) / seconds
-            for name, count in now.tables.items()
-        },
-        "functions": functions,
+    metrics, tables = now.metrics, now.tables
+
+    def rate(table: str, what: str) -> float:
+        known = before.tables.get(table, {}).get(what)
+        counted = tables.get(table, {}).get(what, 0)
+        # A counter goes back when the statistics are reset.
+        return 0.0 if known is None else max(counted - known, 0) / seconds
+
+    functions = {
+        name: (
+            counted["calls"] - before.functions.get(name, counted)["calls"],
+            counted["seconds"] - before.functions.get(name, counted)["seconds"],
+        )
+        for name, counted in now.functions.items()
     }
+
+    def latency(name: str) -> float | None:
+        calls, took = functions.get(name, (0, 0.0))
+        return 1000 * took / calls if calls > 0 else None
+
+    kinds: dict[str, int] = metrics["events"]["recent"]["kinds"]
+    states = metrics["connections"]["states"]
+    return {
+        "at": now.at,
+        "rates": {
+            "messages": rate("messages", "inserted"),
+            "commits": max(now.commits - before.commits, 0) / seconds,
+        },
+        "latency": {name: latency(name) for name in ("append_turn", "get_thread")},
+        "clients": {
+            "retries": _reported(kinds, "retr"),
+            "replays": _reported(kinds, "replay"),
+            "scope": "as clients report",
+        },
+        "cache": {
+            "hits": rate("responses", "updated"),
+            "rate": None,
+            "answers": tables.get("responses", {}).get("rows", 0),
+        },
+        "connections": {
+            "used": metrics["connections"]["count"],
+            "most": metrics["connections"]["most"],
+            "active": states.get("active", 0),
+        },
+        "orphans": {
+            "count": metrics["orphans"]["count"],
+            "seconds": now.orphan_seconds,
+        },
+        "outbox": metrics["outbox"],
+        "events": metrics["events"],
+        "slowest": _slowest(now, functions, seconds),
+        "tables": [
+            {"name": name, **counted, "inserted": rate(name, "inserted")}
+            for name, counted in sorted(tables.items(), key=lambda item: item[0])
+        ],
+        "recent": now.recent,
+    }
+
+
+def _reported(kinds: Mapping[str, int], word: str) -> int:
+    return sum(
+        count
+        for kind, count in kinds.items()
+        if kind.startswith("client_") and word in kind
+    )
+
+
+def _slowest(
+    now: Sample, functions: Mapping[str, tuple[float, float]], seconds: float
+) -> list[dict[str, Any]]:
+    """Rank by the time taken so far; a share is that of all functions."""
+    all_seconds = sum(each["seconds"] for each in now.functions.values())
+    ranked = sorted(
+        now.functions.items(), key=lambda item: item[1]["seconds"], reverse=True
+    )
+    return [
+        {
+            "name": name,
+            "calls": functions[name][0] / seconds,
+            "ms": 1000 * counted["seconds"] / max(counted["calls"], 1),
+            "share": counted["seconds"] / all_seconds if all_seconds else 0,
+        }
+        for name, counted in ranked[:SLOWEST]
+    ]

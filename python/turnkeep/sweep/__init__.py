@@ -1,8 +1,9 @@
 """Housekeeping: delete what nothing uses, rows and bytes, and keep the store quick.
 
-One round deletes orphaned files, deletes the stored objects in the outbox, and lets the
-search find what is new. Several sweepers may run at once and share the work; one that
-is killed leaves leases, which end after some minutes, and then another goes on.
+One round deletes orphaned files, deletes the stored objects in the outbox, lets the
+search find what is new, and prunes events and answers of models. Several sweepers may
+run at once and share the work; one that is killed leaves leases, which end after some
+minutes, and then another goes on.
 
 Bytes are deleted last: nothing names them any more, and a registration of the same path
 takes it back from the outbox, or is told to wait while a sweeper has it.
@@ -20,10 +21,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from turnkeep.calls import (
+    cache_purge,
     claim_storage_deletions,
     cleanup_orphaned_files,
     finish_storage_deletions,
     index_messages,
+    prune_events,
 )
 from turnkeep.errors import CallError, Unavailable
 
@@ -54,6 +57,9 @@ class Swept:
     failed_objects: int = 0
     """Stored objects that could not be deleted now; they are tried again later."""
     indexed_messages: int = 0
+    pruned_events: int = 0
+    purged_responses: int = 0
+    """Answers of models that had expired, or had no room."""
 
     def __str__(self) -> str:
         """Say it in a line."""
@@ -61,6 +67,8 @@ class Swept:
             f"{self.files:,} orphaned files deleted",
             f"{self.objects:,} stored objects deleted",
             f"{self.indexed_messages:,} messages indexed",
+            f"{self.pruned_events:,} events pruned",
+            f"{self.purged_responses:,} answers purged",
         ]
         if self.failed_objects:
             parts.append(f"{self.failed_objects:,} objects to be tried again")
@@ -107,6 +115,12 @@ class Sweeper:
                 yield
         for indexed in self._while_more(index_messages()):
             swept.indexed_messages += indexed.indexed
+            yield
+        for pruned in self._while_more(prune_events()):
+            swept.pruned_events += pruned.pruned
+            yield
+        for purged in self._while_more(cache_purge()):
+            swept.purged_responses += purged.expired + purged.evicted
             yield
 
     def _while_more(self, call: Call[Any]) -> Iterator[Any]:

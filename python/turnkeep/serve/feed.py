@@ -1,0 +1,94 @@
+"""What the page is sent: one sample a second for all who watch, none for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from turnkeep.serve.sampling import Sample, compare, sample
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from turnkeep.client import Client
+    from turnkeep.health import Health
+    from turnkeep.metrics import CallMetrics
+
+SECONDS = 1.0
+
+
+class Feed:
+    """Samples while somebody watches. For one event loop; close it."""
+
+    def __init__(
+        self,
+        health: Health,
+        about: str,
+        client: Client | None,
+        metrics: CallMetrics | None,
+    ) -> None:
+        """Take what is watched; `about` names it for people."""
+        self._health = health
+        self._about = about
+        self._client = client
+        self._metrics = metrics
+        self._watchers: set[asyncio.Queue[str | None]] = set()
+        self._sampling: asyncio.Task[None] | None = None
+
+    async def watch(self) -> AsyncIterator[str]:
+        """Give one JSON document after the other, until the feed is closed."""
+        # One: who cannot follow gets the newest.
+        queue: asyncio.Queue[str | None] = asyncio.Queue(1)
+        self._watchers.add(queue)
+        if self._sampling is None or self._sampling.done():
+            self._sampling = asyncio.create_task(self._sample())
+        try:
+            while (document := await queue.get()) is not None:
+                yield document
+        finally:
+            self._watchers.discard(queue)
+
+    async def close(self) -> None:
+        """Let everybody go."""
+        if self._sampling is not None:
+            self._sampling.cancel()
+            await asyncio.wait({self._sampling})
+        for queue in self._watchers:
+            _replace(queue, None)
+
+    async def _sample(self) -> None:
+        before: Sample | None = None
+        while self._watchers:
+            report = await self._health.check()
+            document: dict[str, Any] = {
+                "about": self._about,
+                "at": report.checked_at.timestamp(),
+                "health": report.document(),
+            }
+            now = None
+            if report.components["database"].finding.status == "ok":
+                with suppress(psycopg.Error, TimeoutError):
+                    async with asyncio.timeout(2 * SECONDS):
+                        now = await sample(self._health.sessions)
+            if now is not None:
+                document |= compare(now, before or now)
+                if self._metrics is not None:
+                    document["clients"] = {
+                        **self._metrics.totals(),
+                        "scope": "of this process",
+                    }
+            before = now
+            text = json.dumps(document, default=str)
+            for queue in self._watchers:
+                _replace(queue, text)
+            await asyncio.sleep(SECONDS)
+
+
+def _replace(queue: asyncio.Queue[str | None], item: str | None) -> None:
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(item)
