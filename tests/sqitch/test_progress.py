@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import threading
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from turnkeep.sqitch import progress
 from turnkeep.sqitch.report import TerminalReport
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_who_blocks_is_named_and_no_work_is_none(empty_database: str) -> None:
@@ -36,6 +40,38 @@ def test_who_blocks_is_named_and_no_work_is_none(empty_database: str) -> None:
     assert f"waits for pid {blocker} (" in text
     assert "lock table t" in text
     assert share is None
+
+
+@dataclass
+class Releasing:
+    """Lets go of what it is told about."""
+
+    holder: psycopg.Connection[Any]
+    told: list[str] = field(default_factory=list)
+
+    def progress(self, text: str, share: float | None) -> None:
+        """Take what the server does."""
+        del share
+        self.told.append(text)
+        self.holder.rollback()
+
+
+def test_a_run_is_watched_while_it_waits(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PAUSE", 0.01)
+    with (
+        psycopg.connect(empty_database) as holder,
+        psycopg.connect(empty_database, autocommit=True) as waiting,
+    ):
+        holder.execute("create table t ()")
+        holder.commit()
+        holder.execute("lock table t")
+        listener = Releasing(holder)
+        blocker = holder.info.backend_pid
+        with progress.watched(waiting, empty_database, listener):
+            waiting.execute("alter table t add a int")
+    assert f"waits for pid {blocker}" in listener.told[0]
 
 
 def test_a_terminal_shows_it_behind_the_open_line() -> None:

@@ -170,7 +170,9 @@ def on_database(*plan_names: str) -> Callable[[Command], Command]:
             given = {"dbname": dbname, "user": user, "host": host, "port": port}
             parts = {key: str(value) for key, value in given.items() if value}
             opening = _Opening(target, registry, plan_file, parts)
-            function(opening.open(arguments), **options)
+            # A rehearsal on a server of its own needs no other one.
+            may_start = not options.get("embedded")
+            function(opening.open(arguments, may_start=may_start), **options)
 
         text, mark, examples = (function.__doc__ or "").partition("\n    \b\n")
         command.__doc__ = f"{text.rstrip()}{DATABASE_HELP}{mark}{examples}"
@@ -189,8 +191,11 @@ class _Opening:
     parts: Mapping[str, str]
     directory: Path = Path()
 
-    def open(self, arguments: Sequence[str]) -> Work:
-        """Open the project, and find out what the arguments are."""
+    def open(self, arguments: Sequence[str], *, may_start: bool) -> Work:
+        """Open the project, and find out what the arguments are.
+
+        Without a database of one's own that may start the embedded server.
+        """
         self.directory, is_bundled = directory(self.plan_file)
         project = self._project(self.target)
         target = self.target
@@ -210,7 +215,8 @@ class _Opening:
         if target is not None or self.parts:
             chosen = database.Database(conninfo or "", "argument")
         else:
-            chosen = database.choose(configured=conninfo, may_embed=is_bundled)
+            may_embed = is_bundled and may_start
+            chosen = database.choose(configured=conninfo, may_embed=may_embed)
         if chosen.source not in ("argument", "sqitch.conf"):
             # What sqitch.conf says about its own target is not about this database.
             project = self._project(chosen.conninfo or "db:pg:")
