@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from support.transports import calling
 from turnkeep import calls
 from turnkeep.calls import append_turn, get_thread, link_files_to_conversation
+from turnkeep.client import Client, connect, connect_async
 from turnkeep.errors import (
     CallError,
     Closed,
@@ -19,7 +23,9 @@ from turnkeep.errors import (
     InvalidArgument,
     NotFound,
     TooLarge,
+    Unavailable,
     Unprocessable,
+    Unreachable,
 )
 
 if TYPE_CHECKING:
@@ -132,6 +138,71 @@ def test_a_lost_reply_is_asked_for_again_and_the_turn_stored_once(
     assert caller.retries == 1
     stored = connection.execute("select count(*) from public.messages").fetchone()
     assert stored == (2,)
+
+
+@pytest.mark.parametrize("transport", ["rest", "rest async"])
+def test_what_the_gateway_may_get_over_is_tried_again(
+    transport: str, database: str, request: pytest.FixtureRequest
+) -> None:
+    with calling(transport, database, request, retry_budget=5) as caller:
+        gateway = caller.gateway
+        assert gateway
+        caller(get_thread("c"))
+        for number, status in enumerate((502, 503, 504), start=2):
+            gateway.fail(2, status)
+            assert caller(append_turn("c", HELLO)).next_seq == number
+        gateway.drop_requests(2)
+        assert not caller(append_turn("c", HELLO)).replayed
+        assert caller.retries == 8
+        gateway.fail(1, 500)
+        with pytest.raises(CallError) as raised:
+            caller(append_turn("c", HELLO))
+        assert type(raised.value) is CallError
+        assert caller.retries == 8
+    with calling(transport, database, request, retry_budget=0.1) as caller:
+        gateway.fail(1_000, 503)
+        with pytest.raises(Unavailable):
+            caller(append_turn("c", HELLO))
+        gateway.fail(0)
+
+
+@pytest.mark.parametrize("transport", ["rest", "rest async"])
+def test_keys_of_both_kinds_and_tokens_decide_who_calls(
+    transport: str, database: str, request: pytest.FixtureRequest
+) -> None:
+    with calling(transport, database, request) as caller:
+        gateway = caller.gateway
+        assert gateway
+        older = {"apikey": gateway.keys.legacy_service_key}
+        for key, kind in (
+            (gateway.keys.legacy_service_key, None),
+            (gateway.keys.legacy_anon_key, Forbidden),
+            (gateway.anon_key, Forbidden),
+            ("sb_secret_wrong", Forbidden),
+        ):
+            with connect(gateway.url, key=key) as client:
+                if kind is None:
+                    client(append_turn("c", HELLO))
+                    assert gateway.traffic.headers[-1]["apikey"] == older["apikey"]
+                    continue
+                with pytest.raises(kind):
+                    client(append_turn("c", HELLO))
+        assert "authorization" not in gateway.traffic.headers[-1]
+        expired = caller.client.signed_in(gateway.user_token(expires_in=-3600))
+        with pytest.raises(Forbidden, match="expired"):
+            replace(caller, client=expired)(get_thread("c"))
+
+
+@pytest.mark.parametrize("make", [connect, connect_async])
+def test_a_gateway_that_was_never_there_is_unreachable_at_once(make: Any) -> None:
+    client = make("http://127.0.0.1:9", key="sb_secret_1")
+    call = get_thread("c")
+    with asyncio.Runner() as runner:
+        ask = client if isinstance(client, Client) else lambda c: runner.run(client(c))
+        with pytest.raises(Unreachable) as raised:
+            ask(call)
+    assert raised.value.hint
+    assert client.retries == 0
 
 
 def test_each_event_is_logged_at_its_level_and_none_is_swallowed(

@@ -17,14 +17,19 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.requirements import PGTAP_FROM_NPM, missing
+from support.requirements import (
+    PGTAP_FROM_NPM,
+    SUPABASE_JS,
+    SUPABASE_JS_VERSION,
+    missing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +50,8 @@ def main() -> int:
     """Install what is missing; 1, and the one line to run, when that is not ours to."""
     if "pgtap" in missing() and not shutil.which("apt-get") and shutil.which("npm"):
         pgtap_from_npm()
+    if shutil.which("npm") and not SUPABASE_JS.is_dir():
+        supabase_js_from_npm()
     needs = missing()
     packages = {package for need in needs.values() for package in need.packages}
     if find_spec("ensurepip") is None:
@@ -112,6 +119,21 @@ def pgtap_from_npm() -> None:
         script = member(inner, r"share/postgresql/extension/pgtap--[\d.]+\.sql")
     PGTAP_FROM_NPM.parent.mkdir(parents=True, exist_ok=True)
     PGTAP_FROM_NPM.write_bytes(script)
+
+
+def supabase_js_from_npm() -> None:
+    """Install supabase-js where the test of its example finds it, or leave it out."""
+    SUPABASE_JS.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SUPABASE_JS.parent) as scratch:
+        package = f"@supabase/supabase-js@{SUPABASE_JS_VERSION}"
+        options = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts")
+        if run("npm", "install", *options, package, cwd=scratch):
+            print("Not to be had; the test of its example will be skipped.")
+            return
+        # Whole or not at all; of two runs at a time the first one's will do.
+        with suppress(OSError):
+            Path(scratch).rename(SUPABASE_JS)
+            Path(scratch).mkdir()
 
 
 def member(archive: bytes, name: str) -> bytes:

@@ -15,6 +15,10 @@ POSTGRESQL = Path("/usr/lib/postgresql/15")
 EXTENSIONS = Path("/usr/share/postgresql/15/extension")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "turnkeep"
 PGTAP_FROM_NPM = CACHE / "pgtap.sql"
+SUPABASE_JS = CACHE / "supabase-js"
+"""Where npm has installed it, if there is an npm: one test is about it."""
+SUPABASE_JS_VERSION = "2.57.4"
+"""The last line of releases that Debian 12's Node can run."""
 
 
 @dataclass(frozen=True)

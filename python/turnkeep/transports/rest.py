@@ -32,6 +32,8 @@ from turnkeep.errors import (
 from turnkeep.supabase_storage import SupabaseStorage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from turnkeep.addresses import AccessToken, Project
     from turnkeep.calls import Call
 
@@ -113,7 +115,7 @@ class Rest(OverHTTP):
     def __init__(self, project: Project, *, max_size: int = 10) -> None:
         """Take the project; the pool has at most `max_size` connections."""
         super().__init__(project)
-        self._pool = HTTPPool(httpx.Client, project, max_size)
+        self._pool = HTTPPool(httpx.Client, project, max_size, read_refusal)
 
     def send(self, call: Call[Any]) -> bytes:
         """Send a call once, as one request."""
@@ -147,7 +149,7 @@ class AsyncRest(OverHTTP):
     def __init__(self, project: Project, *, max_size: int = 10) -> None:
         """Take the project; the pool has at most `max_size` connections."""
         super().__init__(project)
-        self._pool = HTTPPool(httpx.AsyncClient, project, max_size)
+        self._pool = HTTPPool(httpx.AsyncClient, project, max_size, aread_refusal)
 
     async def send(self, call: Call[Any]) -> bytes:
         """Send a call once, as one request."""
@@ -178,9 +180,16 @@ class AsyncRest(OverHTTP):
 class HTTPPool(Generic[Session]):
     """The HTTP connections to one project; others in a process that was forked."""
 
-    def __init__(self, kind: type[Session], project: Project, max_size: int) -> None:
+    def __init__(
+        self,
+        kind: type[Session],
+        project: Project,
+        max_size: int,
+        on_response: Callable[[httpx.Response], object],
+    ) -> None:
         """Describe the pool; it connects when it is used."""
         self._kind: type[Session] = kind
+        self._on_response = on_response
         self._max_size = max_size
         self.url = project.url
         self.has_answered = False
@@ -196,6 +205,7 @@ class HTTPPool(Generic[Session]):
             limits=httpx.Limits(
                 max_connections=self._max_size, max_keepalive_connections=self._max_size
             ),
+            event_hooks={"response": [self._on_response]},
         )
 
     def get(self, function: str) -> Session:
@@ -231,6 +241,42 @@ def _renew_after_fork() -> None:
 os.register_at_fork(after_in_child=_renew_after_fork)
 
 
+def read_refusal(response: httpx.Response) -> None:
+    """Raise the refusal of whatever precedes PostgREST.
+
+    The client of `postgrest` would drop the status, which is all that it says.
+    """
+    if response.is_error:
+        response.read()
+        raise_without_code(response)
+
+
+async def aread_refusal(response: httpx.Response) -> None:
+    """Do as `read_refusal` does."""
+    if response.is_error:
+        await response.aread()
+        raise_without_code(response)
+
+
+def raise_without_code(response: httpx.Response) -> None:
+    """Raise an answer that is not PostgREST's own, which has a code."""
+    try:
+        said = msgspec.json.decode(response.content, type=Refusal)
+    except msgspec.DecodeError:
+        said = Refusal(message=response.reason_phrase)
+    if not said.code:
+        raise httpx.HTTPStatusError(
+            said.message, request=response.request, response=response
+        )
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """`{"code", "message"}`, and what does not matter here."""
+
+    code: str | None = None
+    message: str = ""
+
+
 def body_of(call: Call[Any]) -> dict[str, Any]:
     """Give the arguments as JSON; one that is left out has its default."""
     given = {key: value for key, value in call.arguments.items() if value is not None}
@@ -264,6 +310,12 @@ def translate(
     if isinstance(cause, UnicodeEncodeError):
         # Half of a surrogate pair is no character, to us as to the server.
         return Unprocessable(str(cause), where=function, sqlstate="22021")
+    if isinstance(cause, httpx.HTTPStatusError):
+        pool.has_answered = True
+        status = str(cause.response.status_code)
+        return BY_CODE.get(status, CallError)(
+            str(cause) or f"HTTP {status}", where=function, detail=f"HTTP {status}"
+        )
     if not isinstance(cause, APIError):
         # Until somebody has answered, the address is most likely wrong.
         is_new = not pool.has_answered and isinstance(

@@ -1,0 +1,17 @@
+import asyncio
+from pathlib import Path
+
+import turnkeep
+from turnkeep.calls import append_turn, get_thread
+from turnkeep.storage import DirectoryStorage
+
+
+async def main() -> None:
+    async with turnkeep.connect_async(storage=DirectoryStorage("objects")) as db:
+        turn = append_turn("trip", [{"role": "user", "content": "And this one?"}])
+        await db.append_with_files(turn, [Path("ticket.pdf")])
+        thread = await db(get_thread("trip"))
+        print([file.original_name for file in thread.files])
+
+
+asyncio.run(main())

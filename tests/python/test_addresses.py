@@ -1,0 +1,104 @@
+"""A URL or an environment says where to connect, and with which key."""
+
+from __future__ import annotations
+
+import pytest
+
+import turnkeep
+from turnkeep.addresses import Direct, Project, find_address, rest_url
+from turnkeep.errors import Misconfigured
+from turnkeep.transports.postgresql import pool_description
+
+URL = "https://ref.supabase.co"
+KEYS = {
+    "SUPABASE_SECRET_KEY": "sb_secret_1",
+    "SUPABASE_SERVICE_ROLE_KEY": "service",
+    "SUPABASE_PUBLISHABLE_KEY": "sb_publishable_1",
+    "SUPABASE_ANON_KEY": "anon",
+}
+
+
+def key_of(environ: dict[str, str], token: str | None = None) -> str:
+    address = find_address({"SUPABASE_URL": URL, **environ}, access_token=token)
+    assert isinstance(address, Project)
+    return address.key
+
+
+def test_the_services_key_is_taken_first_and_for_a_user_the_public_one() -> None:
+    left = dict(KEYS)
+    for name, key in KEYS.items():
+        assert key_of(left) == key
+        del left[name]
+    assert key_of(KEYS, "jwt") == "sb_publishable_1"
+    assert key_of({"SUPABASE_SECRET_KEY": "s"}, "jwt") == "s"
+    with pytest.raises(Misconfigured, match="key is missing"):
+        key_of({})
+
+
+def test_the_environment_names_a_database_before_a_project() -> None:
+    environ = {"TURNKEEP_DATABASE_URL": "postgresql://h/d", "SUPABASE_URL": URL}
+    assert isinstance(find_address(environ), Direct)
+    assert isinstance(find_address({}), Direct)
+
+
+def test_the_keys_of_one_project_are_not_shown_to_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SUPABASE_URL", URL)
+    monkeypatch.setenv("SUPABASE_SECRET_KEY", "secret")
+    address = find_address(f"{URL}/")
+    assert isinstance(address, Project)
+    assert address.key == "secret"
+    assert "secret" not in repr(address)
+    with pytest.raises(Misconfigured):
+        find_address("https://another.supabase.co")
+
+
+@pytest.mark.parametrize(
+    ("url", "rest"),
+    [
+        (URL, f"{URL}/rest/v1"),
+        (f"{URL}/", f"{URL}/rest/v1"),
+        (f"{URL}/rest/v1", f"{URL}/rest/v1"),
+        ("http://localhost:3000/api/", "http://localhost:3000/api"),
+    ],
+)
+def test_supabases_path_is_added_where_there_is_none(url: str, rest: str) -> None:
+    assert rest_url(url) == rest
+
+
+def test_two_ways_to_write_a_server_are_one_address() -> None:
+    assert find_address("postgresql://u@h/d") == find_address("user=u host=h dbname=d")
+    assert find_address("postgresql://u@h/d") != find_address("postgresql://x@h/d")
+    with pytest.raises(Misconfigured, match="missing"):
+        find_address("what is this")
+
+
+@pytest.mark.parametrize(
+    ("url", "prepared", "threshold"),
+    [
+        ("postgresql://h/d", None, 5),
+        ("postgresql://h:6543/d", None, None),
+        ("postgresql://h:6543/d", True, 5),
+        ("postgresql://h:5432/d", False, None),
+        ("postgresql://h/d?pgbouncer=true&sslmode=require", None, None),
+    ],
+)
+def test_nothing_is_prepared_behind_a_pooler_in_transaction_mode(
+    url: str,
+    prepared: bool | None,  # noqa: FBT001
+    threshold: int | None,
+) -> None:
+    address = find_address(url, prepared=prepared)
+    assert isinstance(address, Direct)
+    described = pool_description(address.conninfo, 1, prepared=address.prepared)
+    assert described["kwargs"]["prepare_threshold"] == threshold
+    assert "pgbouncer" not in address.conninfo
+    assert ("sslmode=require" in address.conninfo) == ("sslmode" in url)
+
+
+def test_a_key_is_refused_on_a_direct_connection() -> None:
+    with pytest.raises(Misconfigured, match="direct"):
+        turnkeep.connect("postgresql://h/d", key="sb_secret_1")
+    with pytest.raises(Misconfigured, match="direct"):
+        turnkeep.connect_async("postgresql://h/d", access_token="jwt")  # noqa: S106
