@@ -1,6 +1,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-deps lint bench bench-engine mutants stress fuzz
+.PHONY: help demo test test-deps lint bench bench-engine mutants coverage stress fuzz
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -33,6 +33,7 @@ lint: .venv/lint/ready ## Check style and types, and that every deploy script ha
 	.venv/lint/bin/ruff format --check
 	.venv/lint/bin/mypy
 	.venv/lint/bin/sqlfluff lint --disable-progress-bar deploy revert verify tests/pgtap
+	.venv/lint/bin/squawk $$(find deploy verify -name '*.sql')
 	@for folder in revert verify; do \
 	    diff <(cd deploy && find . -type f | sort) <(cd $$folder && find . -type f | sort) \
 	    || { echo "deploy/ and $$folder/ differ"; exit 1; }; \
@@ -44,8 +45,11 @@ bench: .venv/bench/ready ## Measure turns, threads, links, clean-ups and pages a
 bench-engine: .venv/bench/ready ## Time the engine beside the real sqitch and one psql session
 	PYTHONPATH=tests .venv/bench/bin/python -m bench.engine $(ARGS)
 
-mutants: .venv/test/ready ## Take out each guard against a race; a spec has to notice
-	PYTHONPATH=tests .venv/test/bin/python -m isolation.mutants $(ARGS)
+mutants: .venv/test/ready ## Take out each constraint, right, policy and guard; a test has to notice
+	PYTHONPATH=tests .venv/test/bin/python -m mutants $(ARGS)
+
+coverage: .venv/test/ready ## Say which statements of the functions the pgTAP tests reach
+	PYTHONPATH=tests .venv/test/bin/python -m covered $(ARGS)
 
 stress: .venv/test/ready ## Call everything at random from 8 sessions, then look for what broke
 	PYTHONPATH=tests .venv/test/bin/python -m isolation.stress $(ARGS)

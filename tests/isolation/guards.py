@@ -1,4 +1,4 @@
-"""The guards of the SQL against races, each with what the code is without it.
+"""Guards of the SQL against races that no rule of tests/mutants finds.
 
 A guard is found by its text, which must stand exactly once in its script: when the
 script changes, the guard here changes with it.
@@ -406,20 +406,6 @@ greatest(
         "false_mark_against_cleanup",
         "          and f.unlinked_since is not null\n",
         "",
-    ),
-    _guard(
-        "tables/conversation_files",
-        "no cascade from files",
-        "plain_delete",
-        "    references public.files (id, owner_id),\n",
-        "    references public.files (id, owner_id) on delete cascade,\n",
-    ),
-    _guard(
-        "tables/conversation_files",
-        "no cascade from conversations",
-        "plain_delete",
-        "    references public.conversations (id, owner_id),\n",
-        "    references public.conversations (id, owner_id) on delete cascade,\n",
     ),
     _guard(
         UPSERT,

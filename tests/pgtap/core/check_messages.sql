@@ -1,6 +1,6 @@
 begin;
 
-select plan(48);
+select plan(49);
 
 select
     lives_ok(
@@ -207,6 +207,21 @@ select throws_ok(
     ),
     'PT413', 'metadata is larger than 256 KiB',
     'counted as text, in which a control character takes six bytes'
+);
+
+-- What is right and large is looked at message by message.
+select lives_ok(
+    format(
+        'select turnkeep.check_messages(%L)',
+        jsonb_build_array(
+            jsonb_build_object('role', 'user', 'content', repeat('x', 262144)),
+            jsonb_build_object(
+                'role', 'tool', 'content', '', 'metadata', null,
+                'file_ids', '["F0000000-0000-4000-8000-00000000000a"]'::jsonb
+            )
+        )
+    ),
+    'a large turn may name files'
 );
 
 select * from finish();

@@ -59,7 +59,7 @@ select append_turn(
     'talk',
     '[
         {"role": "system", "content": "Be kind.", "metadata": {"a": 1}},
-        {"role": "user", "content": "Hello", "metadata": {}},
+        {"role": "user", "content": "Hello", "metadata": {}, "file_ids": []},
         {"role": "assistant", "content": ""},
         {"role": "tool", "content": "42", "metadata": null, "file_ids": null}
     ]',

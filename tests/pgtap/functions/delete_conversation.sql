@@ -1,6 +1,6 @@
 begin;
 
-select plan(16);
+select plan(18);
 
 select append_turn(
     'trip', '[
@@ -127,6 +127,65 @@ select is(
     ) -> 'replayed',
     'true',
     'and so is that of another conversation'
+);
+
+-- Only what has deleted requests has to look for them.
+insert into turnkeep.deleted_requests (owner_id, continuation_id, request_id)
+values
+('11111111-1111-4111-8111-111111111111', 'fresh', 'request 1'),
+('00000000-0000-0000-0000-000000000000', 'stale', 'request 1');
+select append_turn('fresh', '[{"role": "user", "content": "a"}]');
+select upsert_conversation('as fresh');
+select append_turn('stale', '[{"role": "user", "content": "a"}]');
+
+select set_eq(
+    $$
+    select c.continuation_id::text from public.conversations as c
+    where c.truncated_at is not null
+    $$,
+    array['trip', 'stale'],
+    'a conversation knows whether requests of its name were deleted'
+);
+
+-- One that was deleted long ago and stored again since.
+insert into turnkeep.deleted_requests (
+    owner_id, continuation_id, request_id, deleted_at
+)
+values (
+    '00000000-0000-0000-0000-000000000000', 'other', 'request 1',
+    now() - interval '6 days'
+);
+delete from turnkeep.deleted_requests as d
+where d.continuation_id in ('fresh', 'stale');
+select delete_conversation('fresh');
+select delete_conversation('as fresh');
+select delete_conversation('stale');
+select append_turn(
+    'other', '[{"role": "user", "content": "b"}]',
+    '[{"storage_path": "elsewhere too"}]', request_id => 'request 1b'
+);
+select truncate_thread('other', 0);
+select append_turn('other', '[{"role": "user", "content": "b"}]', request_id => 'r');
+insert into turnkeep.deleted_requests (
+    owner_id, continuation_id, request_id, deleted_at
+)
+values (
+    '00000000-0000-0000-0000-000000000000', 'other', 'r', now() - interval '6 days'
+);
+select delete_conversation('other');
+
+select set_eq(
+    $$
+    select d.request_id::text, d.deleted_at = now() from turnkeep.deleted_requests as d
+    where d.continuation_id = 'other'
+    $$,
+    $$ values ('request 1', true), ('request 1b', true), ('r', true) $$,
+    'a request that is deleted twice is remembered from the second time'
+);
+
+delete from turnkeep.deleted_requests;
+select append_turn(
+    'other', '[{"role": "user", "content": "a"}]', request_id => 'request 1'
 );
 
 -- Seven days later.

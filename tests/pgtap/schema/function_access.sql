@@ -1,7 +1,7 @@
 -- Each role calls each function.
 begin;
 
-select plan(3);
+select plan(4);
 
 -- What a role gets for a call with nulls: 'denied', or else 'let in'. A call that was
 -- let in is taken back.
@@ -24,6 +24,7 @@ $function$;
 create temporary table tried on commit drop as
 with functions as (
     select
+        f.oid,
         format('%s.%s', n.nspname, f.proname) as name,
         format(
             'select %I.%I(%s)', n.nspname, f.proname,
@@ -51,6 +52,7 @@ with functions as (
 )
 
 select
+    f.oid,
     r.role,
     f.name as function,
     pg_temp.attempt(r.role, f.call) as outcome
@@ -139,6 +141,15 @@ select set_eq(
     cross join string_to_table(f.roles, ' ') as r (role)
     $$,
     'each role can call what it needs, and nothing else'
+);
+
+-- A right to a function whose tables are closed to the role shows in no call.
+select is_empty(
+    $$
+    select t.function, t.role from tried as t
+    where has_function_privilege(t.role, t.oid, 'execute') <> (t.outcome = 'let in')
+    $$,
+    'and who is not let in holds no right to a call'
 );
 
 select is_empty(

@@ -1,0 +1,1 @@
+"""Which statements of the PL/pgSQL functions the pgTAP tests reach."""

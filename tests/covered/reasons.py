@@ -1,0 +1,8 @@
+"""The lines that no pgTAP test reaches, each with the reason."""
+
+REASONS = {
+    (
+        "turnkeep.index_messages(integer,interval)",
+        """return '{"indexed": 0, "more": false}';""",
+    ): "It takes two sessions: tests/isolation/specs/index_against_index.spec.",
+}

@@ -1,0 +1,271 @@
+"""Makes a mutant in a clone of the deployed database, and tests until one fails."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from isolation import tester
+from mutants.body import of_bodies
+from mutants.catalogue import of_catalogue
+from mutants.races import of_races
+from support.pgtap import OPTIONS, PSQL, load_pgtap
+from support.tap import Tap
+from turnkeep.bundle import project_directory
+from turnkeep.embedded.binaries import find_binaries
+from turnkeep.embedded.throwaway import throwaway
+from turnkeep.sqitch import deploy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mutants.mutant import Mutant
+    from turnkeep.embedded.cluster import Cluster
+
+PGTAP = Path(__file__).parents[1] / "pgtap"
+PLAIN: LiteralString = "plain"
+RACES: LiteralString = "races"
+"""Templates: with pgTAP, and with what the specs share."""
+SETTINGS = {"deadlock_timeout": "100ms", "max_connections": "200"}
+LIMIT = 30
+"""Seconds for a statement: without its guard many a loop has no end."""
+PATIENCE = 10
+"""Seconds for a step of a spec, for the same reason."""
+numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one mutant."""
+
+    mutant: Mutant
+    killer: str | None
+    """The test that noticed; None: it survived."""
+    problem: str = ""
+    """Why it could not be made."""
+
+    @property
+    def row(self) -> dict[str, object]:
+        """Its line of a table."""
+        return {
+            "object": self.mutant.path,
+            "taken_out": self.mutant.name,
+            "noticed_by": self.killer or self.problem or None,
+        }
+
+
+@dataclass
+class Bench:
+    """Two databases to make mutants in, for one at a time.
+
+    The specs have their own: what they share is none of the project's objects.
+    """
+
+    cluster: Cluster
+    psql: Path
+    databases: dict[str, str] = field(default_factory=dict)
+    """The clone of each template that there is now."""
+
+    def judge(self, mutant: Mutant, tests: Iterable[Path]) -> Verdict:
+        """Say which test notices the mutant first."""
+        if not mutant.statement:
+            return Verdict(mutant, None, "its text is not once in the script")
+        made = set()
+        killer = None
+        try:
+            for test in tests:
+                template = _template(test)
+                if template not in made:
+                    self._execute(template, mutant.statement)
+                    made.add(template)
+                if not self.passes(test):
+                    killer = test
+                    break
+        except psycopg.Error as error:
+            self.clear()
+            return Verdict(mutant, None, str(error).splitlines()[0])
+        for template in made:
+            # A spec that fails may leave something behind; a pgTAP file can not.
+            if mutant.undo and not (killer in tester.SPECS and template == RACES):
+                self._execute(template, mutant.undo)
+            else:
+                self._drop(template)
+        return Verdict(mutant, _name(killer) if killer else None)
+
+    def passes(self, test: Path) -> bool:
+        """Run one test in its database, as it is now."""
+        url = self._url(_template(test))
+        if test in tester.SPECS:
+            output = tester.run(test, url, PATIENCE)
+            return output.splitlines() == tester.expected(test).read_text().splitlines()
+        environment = {key: text for key, text in os.environ.items() if key[:2] != "PG"}
+        options = f"{OPTIONS} -c statement_timeout={LIMIT}s"
+        done = subprocess.run(  # noqa: S603
+            [self.psql, *PSQL, "-f", test, url],
+            check=False,
+            capture_output=True,
+            cwd=test.parent,
+            env={**environment, "PGOPTIONS": options},
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+        tap = Tap.parse(done.stdout)
+        is_failure = any(assertion.is_failure for assertion in tap.assertions)
+        return not (done.returncode or tap.problems or is_failure)
+
+    def clear(self) -> None:
+        """Drop the databases; the next test gets new ones."""
+        for template in list(self.databases):
+            self._drop(template)
+
+    def _execute(self, template: str, statement: str) -> None:
+        with psycopg.connect(self._url(template), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def _url(self, template: str) -> str:
+        if template not in self.databases:
+            name = f"mutant_{next(numbers)}"
+            create = "create database {} template {} strategy file_copy"
+            self._administer(create, name, template)
+            self.databases[template] = name
+        return self.cluster.url(self.databases[template])
+
+    def _drop(self, template: str) -> None:
+        name = self.databases.pop(template)
+        self._administer("drop database {} with (force)", name)
+
+    def _administer(self, statement: LiteralString, *names: str) -> None:
+        with psycopg.connect(self.cluster.url("postgres"), autocommit=True) as admin:
+            identifiers = map(sql.Identifier, names)
+            admin.execute(sql.SQL(statement).format(*identifiers))
+
+
+@dataclass
+class Judge:
+    """A server with the project deployed, and the tests for each object in order."""
+
+    cluster: Cluster
+    psql: Path
+    callers: dict[str, set[str]]
+    """The functions that run each function, itself among them, by path."""
+    free: SimpleQueue[Bench] = field(default_factory=SimpleQueue)
+
+    def mutants(self) -> list[Mutant]:
+        """Derive all mutants."""
+        with psycopg.connect(self.cluster.url(PLAIN), autocommit=True) as connection:
+            found = [*of_catalogue(connection), *of_bodies(connection), *of_races()]
+        return sorted(found)
+
+    def failing(self, names: Iterable[str]) -> list[str]:
+        """Give those of the tests that fail with nothing taken out."""
+        wanted = set(names)
+        bench = Bench(self.cluster, self.psql)
+        chosen = [test for test in tests() if _name(test) in wanted]
+        return [_name(test) for test in chosen if not bench.passes(test)]
+
+    def judge(self, mutant: Mutant) -> Verdict:
+        """Say which test notices the mutant."""
+        try:
+            bench = self.free.get_nowait()
+        except Empty:
+            bench = Bench(self.cluster, self.psql)
+        try:
+            return bench.judge(mutant, self.order(mutant))
+        finally:
+            self.free.put(bench)
+
+    def order(self, mutant: Mutant) -> list[Path]:
+        """Give the tests that are about the mutant's object, the closest first.
+
+        They are the file of its path, those that name it or a function that runs it,
+        and the rules for all objects.
+        """
+        reached = self.callers.get(mutant.path, {mutant.path})
+        names = {Path(caller).name for caller in reached}
+        mentions = re.compile(rf"\b({'|'.join(sorted(names))})\b")
+        is_right = mutant.statement.startswith(("grant", "revoke", "alter function"))
+        is_race = bool(
+            mutant.spec or re.search(r"\bfor (no|key|update)\b", mutant.name)
+        )
+        ranked = []
+        for test in tests():
+            name = _name(test)
+            if test.stem == mutant.spec:
+                rank = 0
+            elif name == mutant.path:
+                rank = 3
+            elif name.startswith("schema/"):
+                is_named = re.search(rf"\b{Path(mutant.path).name}\b", test.read_text())
+                rank = (1 if is_right else 5) + (0 if is_named else 1)
+            elif not mentions.search(test.read_text()):
+                continue
+            elif test.suffix == ".spec":
+                rank = 1 if is_race else 8
+            else:
+                rank = 4 if test.stem in names else 7
+            ranked.append((rank, test.stat().st_size, test))
+        return [test for _, _, test in sorted(ranked)]
+
+
+@contextmanager
+def started() -> Iterator[Judge]:
+    """Start a server with the template deployed."""
+    binaries = find_binaries("15")
+    with throwaway(binaries, SETTINGS) as cluster:
+        with psycopg.connect(cluster.url("postgres"), autocommit=True) as admin:
+            admin.execute(f"create database {PLAIN} template template0")
+            deploy(cluster.url(PLAIN), project_directory())
+            admin.execute(f"create database {RACES} template {PLAIN}")
+        load_pgtap(cluster.url(PLAIN))
+        tester.prepare(cluster.url(RACES))
+        yield Judge(cluster, binaries.directory / "psql", _callers())
+
+
+def tests() -> list[Path]:
+    """Give all tests: the pgTAP files, then the specs."""
+    return [*sorted(PGTAP.rglob("*.sql")), *tester.SPECS]
+
+
+def _template(test: Path) -> str:
+    return RACES if test in tester.SPECS else PLAIN
+
+
+def _name(test: Path) -> str:
+    """Name a test by its path: ``core/link_files``, ``isolation/link_against_link``."""
+    if test.suffix == ".spec":
+        return f"isolation/{test.stem}"
+    return str(test.relative_to(PGTAP).with_suffix(""))
+
+
+def _callers() -> dict[str, set[str]]:
+    """Find out from the scripts which functions run which, in the end."""
+    deploy_folder = project_directory() / "deploy"
+    texts = {
+        f"{folder}/{script.stem}": script.read_text()
+        for folder in ("core", "functions")
+        for script in (deploy_folder / folder).glob("*.sql")
+    }
+    calls = {
+        caller: {
+            f"core/{callee}"
+            for callee in re.findall(r"\bturnkeep\.(\w+)\(", text)
+            if f"core/{callee}" in texts
+        }
+        for caller, text in texts.items()
+    }
+    callers = {path: {path} for path in texts}
+    for _ in texts:
+        for caller, callees in calls.items():
+            for callee in callees:
+                callers[callee] |= callers[caller]
+    return callers

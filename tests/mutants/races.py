@@ -1,0 +1,33 @@
+"""The mutants that no rule finds: the guards of ``isolation/guards.py``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from isolation.guards import GUARDS
+from mutants.mutant import Mutant
+from turnkeep.bundle import project_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FUNCTION = re.compile(r"^create (function .*?\$function\$;)$", re.DOTALL | re.MULTILINE)
+
+
+def of_races() -> Iterator[Mutant]:
+    """Give them; one whose text is not once in its script can not be made."""
+    for guard in GUARDS:
+        script = project_directory() / "deploy" / f"{guard.script}.sql"
+        text = script.read_text()
+        is_found = all(text.count(taken) == 1 for taken, _ in guard.edits)
+        for taken, instead in guard.edits:
+            text = text.replace(taken, instead)
+        statement = definition(text) if is_found else ""
+        undo = definition(script.read_text())
+        yield Mutant(guard.script, f"do not {guard.name}", statement, undo, guard.spec)
+
+
+def definition(script: str) -> str:
+    """Give the statement of a script that makes the function, to make it again."""
+    return "create or replace " + FUNCTION.findall(script)[0]

@@ -1,0 +1,76 @@
+"""The tests notice what is taken out of the database: a part of ``make mutants``."""
+
+from __future__ import annotations
+
+import pytest
+
+from mutants.__main__ import sample
+from mutants.body import described, edits
+from mutants.judging import started
+
+SIZE = 24
+FEW = 2
+"""A new function's tests may still be young; the command allows none."""
+
+
+@pytest.mark.requires_postgresql
+@pytest.mark.requires_pgtap
+@pytest.mark.requires_plpgsql_check
+@pytest.mark.requires_isolationtester
+def test_nearly_all_of_a_sample_are_noticed() -> None:
+    with started() as judge:
+        verdicts = [judge.judge(mutant) for mutant in sample(judge.mutants(), SIZE)]
+        killers = {verdict.killer for verdict in verdicts if verdict.killer}
+        assert judge.failing(killers) == []
+    assert len(verdicts) == SIZE
+    survivors = [v.mutant.id for v in verdicts if not v.killer]
+    assert len(survivors) <= FEW, survivors
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            "begin if a or b then return; end if; end",
+            {"a → false", "b → false", "a or b → false", "a or b → true"},
+        ),
+        (
+            "loop exit when a between 1 and x; end loop;",
+            {"a between 1 and x → false", "a between 1 and x → true", "1 → 0"},
+        ),
+        (
+            "(select d where a = 1 and (b or c) group by d)",
+            {"a = 1 → true", "(b or c) → true"},
+        ),
+        (
+            "f(a order by b) filter (where a is distinct from b)",
+            {"order by b → nothing", "a is distinct from b → true"},
+        ),
+        (
+            "select distinct a from b limit 1 for update skip locked;",
+            {
+                "distinct → nothing",
+                "limit 1 → nothing",
+                "for update skip locked → nothing",
+                "skip locked → nothing",
+                "update → no key update",
+            },
+        ),
+        ("coalesce(a, f(b, c))", {"coalesce(a, f(b, c)) → (a)"}),
+        ("greatest(a, b)", {"greatest(a, b) → (a)", "greatest(a, b) → (b)"}),
+        (
+            "begin perform f(a); a := 'x; y'; end",
+            {"perform f(a) → null", "a := 'x; y' → null"},
+        ),
+        (
+            "(insert into a select b on conflict do nothing returning c)",
+            {"on conflict do nothing → nothing"},
+        ),
+        (
+            "case when a then case b when 'c' then 1 end end -- where d",
+            {"a → false", "a → true"},
+        ),
+    ],
+)
+def test_what_guards_is_taken_out(body: str, expected: set[str]) -> None:
+    assert {described(body, edit) for edit in edits(body)} == expected
