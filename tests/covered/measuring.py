@@ -31,15 +31,15 @@ OURS: LiteralString = """
       and l.lanname = 'plpgsql'
 """
 RATES: LiteralString = """
-    select o.name, lint.plpgsql_coverage_statements(o.oid),
-        lint.plpgsql_coverage_branches(o.oid)
+    select o.name, plpgsql_coverage_statements(o.oid),
+        plpgsql_coverage_branches(o.oid)
     from ours as o
     order by o.name
 """
 UNREACHED: LiteralString = """
     select o.name, btrim(split_part(o.prosrc, e'\\n', s.lineno)), s.lineno
     from ours as o
-    cross join lint.plpgsql_profiler_function_statements_tb(o.oid) as s
+    cross join plpgsql_profiler_function_statements_tb(o.oid) as s
     where s.exec_stmts = 0
     order by 1, 3
 """
@@ -74,10 +74,7 @@ def measure() -> Coverage:
                 env={**os.environ, "PGOPTIONS": OPTIONS},
                 stdin=subprocess.DEVNULL,
             )
-        with psycopg.connect(url, autocommit=True) as connection:
-            # Only now: a test makes it, too, and takes it back.
-            connection.execute("create schema lint")
-            connection.execute("create extension plpgsql_check schema lint")
+        with psycopg.connect(url, autocommit=True, options=OPTIONS) as connection:
             rates = connection.execute(f"with ours as ({OURS}) {RATES}").fetchall()
             lines = connection.execute(f"with ours as ({OURS}) {UNREACHED}").fetchall()
     return Coverage(

@@ -1,6 +1,6 @@
 begin;
 
-select plan(10);
+select plan(11);
 
 insert into public.conversations (id, owner_id, continuation_id)
 values
@@ -171,6 +171,12 @@ select is(
     pg_temp.link(null, '{}'),
     '{"linked": [], "already_linked": [], "unknown": []}',
     'no files are no error'
+);
+
+select is(
+    pg_temp.link(null, array[null]::uuid[]),
+    '{"linked": [], "already_linked": [], "unknown": []}',
+    'null is no file, and not an unknown one either'
 );
 
 select * from finish();

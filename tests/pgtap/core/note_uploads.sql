@@ -1,6 +1,6 @@
 begin;
 
-select plan(3);
+select plan(4);
 
 select is(
     register_files('[{"storage_path": "n/a"}, {"storage_path": "n/b"}]')
@@ -31,6 +31,11 @@ select is(
     ),
     '[true, false]',
     'an object that Supabase Storage has needs no uploading'
+);
+
+select is(
+    turnkeep.note_uploads('{"files": []}'), '{"files": []}',
+    'no files are no error'
 );
 
 grant select on storage.objects to public;

@@ -1,6 +1,6 @@
 begin;
 
-select plan(7);
+select plan(8);
 
 select
     throws_ok(
@@ -22,6 +22,16 @@ select
         'PT422', 'lease is out of range', 'for a second to a day'
     )
 from (values ('0'), ('1 day 1 second')) as v (lease);
+
+delete from turnkeep.storage_deletions;
+insert into turnkeep.storage_deletions (owner_id, bucket_id, storage_path)
+values ('00000000-0000-0000-0000-000000000000', 'bucket 1', 'in both');
+select register_files('[{"storage_path": "in both", "bucket_id": "bucket 2"}]');
+
+select is(
+    claim_storage_deletions('worker') #>> '{deletions,0,bucket_id}', 'bucket 1',
+    'a file of that path in another bucket saves no object'
+);
 
 select * from finish();
 

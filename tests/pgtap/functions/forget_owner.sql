@@ -1,6 +1,6 @@
 begin;
 
-select plan(10);
+select plan(19);
 
 select
     append_turn(
@@ -28,6 +28,16 @@ select register_files(
 );
 select delete_conversation('talk 1', '11111111-1111-4111-8111-111111111111');
 
+-- They can be found, and one path is in the outbox already: it was registered again.
+select index_messages();
+insert into turnkeep.storage_deletions (
+    owner_id, bucket_id, storage_path, due_at, version
+)
+values (
+    '22222222-2222-4222-8222-222222222222', 'user-files',
+    '11111111-1111-4111-8111-111111111111/2', now() + interval '1 day', 'v1'
+);
+
 create temporary table others as
 select to_jsonb(m) as stored from public.messages as m
 where m.owner_id = '22222222-2222-4222-8222-222222222222';
@@ -47,6 +57,34 @@ select results_eq(
     $$,
     'values (1::bigint, 2::bigint)',
     'from the end, so that what is left has no gap'
+);
+
+select set_eq(
+    $$
+    select c.continuation_id::text, s.seq from turnkeep.message_search as s
+    join public.conversations as c on c.id = s.conversation_id
+    where c.continuation_id = 'talk 2'
+    $$,
+    $$
+    values ('talk 2', 1::bigint), ('talk 2', 2), ('talk 2', 3)
+    $$,
+    'and what is gone is not found, but in nobody else''s'
+);
+
+select isnt_empty(
+    $$
+    select from turnkeep.deleted_requests as d
+    where d.owner_id = '11111111-1111-4111-8111-111111111111'
+    $$,
+    'a retry is refused until all is forgotten'
+);
+
+select isnt_empty(
+    $$
+    select from turnkeep.search_owners as o
+    where o.owner_id = '11111111-1111-4111-8111-111111111111'
+    $$,
+    'and until then it is known how many messages there were'
 );
 
 select is(
@@ -90,6 +128,23 @@ select set_eq(
 
 select results_eq(
     $$
+    select s.owner_id, s.due_at, s.version from turnkeep.storage_deletions as s
+    where s.storage_path = '11111111-1111-4111-8111-111111111111/2'
+    $$,
+    $$
+    values ('11111111-1111-4111-8111-111111111111'::uuid, now(), null::text)
+    $$,
+    'at once, whatever they waited for before'
+);
+
+select results_eq(
+    'select o.owner_id from turnkeep.search_owners as o',
+    $$ values ('22222222-2222-4222-8222-222222222222'::uuid) $$,
+    'nothing says any more how many messages there were'
+);
+
+select results_eq(
+    $$
     select to_jsonb(m) from public.messages as m
     where m.owner_id = '22222222-2222-4222-8222-222222222222'
     $$,
@@ -102,6 +157,36 @@ select is(
     '{"messages": 0, "conversations": 0, "files": 0, "more": false}',
     'forgetting again is no error'
 );
+
+-- Each conversation and each file counts as a row.
+select upsert_conversation(
+    'empty 1', owner_id => '11111111-1111-4111-8111-111111111111'
+);
+select upsert_conversation(
+    'empty 2', owner_id => '11111111-1111-4111-8111-111111111111'
+);
+select upsert_conversation(
+    'empty 3', owner_id => '11111111-1111-4111-8111-111111111111'
+);
+select register_files(
+    '[{"storage_path": "11111111-1111-4111-8111-111111111111/a"},
+      {"storage_path": "11111111-1111-4111-8111-111111111111/b"},
+      {"storage_path": "11111111-1111-4111-8111-111111111111/c"}]',
+    '11111111-1111-4111-8111-111111111111'
+);
+
+select
+    is(
+        forget_owner('11111111-1111-4111-8111-111111111111', 2),
+        jsonb_build_object(
+            'messages', 0, 'conversations', v.conversations, 'files', v.files,
+            'more', v.more
+        ),
+        format('of six rows, call %s of two takes its two', v.call)
+    )
+from (
+    values (1, 2, 0, true), (2, 1, 1, true), (3, 0, 2, true), (4, 0, 0, false)
+) as v (call, conversations, files, more);
 
 select throws_ok(
     'select forget_owner(null)', 'PT400', 'owner_id is null',

@@ -1,6 +1,6 @@
 begin;
 
-select plan(21);
+select plan(22);
 
 insert into public.conversations (id, owner_id, continuation_id)
 values
@@ -154,6 +154,20 @@ select is(
     (select c.updated_at from public.conversations as c where c.continuation_id = 'b'),
     '2999-01-01',
     'a conversation does not become older'
+);
+
+delete from public.conversation_files as l
+where l.conversation_id = 'c0000000-0000-4000-8000-00000000000a';
+update public.conversations set updated_at = '2000-01-01' where continuation_id = 'a';
+select link_files_to_conversation(
+    'c0000000-0000-4000-8000-00000000000a',
+    array['f0000000-0000-4000-8000-00000000000a']::uuid[]
+);
+
+select is(
+    (select c.updated_at from public.conversations as c where c.continuation_id = 'a'),
+    now(),
+    'a link is a change of now'
 );
 
 select

@@ -1,6 +1,6 @@
 begin;
 
-select plan(39);
+select plan(42);
 
 create temporary table first as
 select register_files(
@@ -331,6 +331,43 @@ select results_eq(
     ('22222222-2222-4222-8222-222222222222')
     $$,
     'each file belongs to whom it was registered for'
+);
+
+-- A path may be in two buckets.
+reset role;
+insert into turnkeep.storage_deletions (owner_id, bucket_id, storage_path)
+values
+('00000000-0000-0000-0000-000000000000', 'bucket 1', 'in both'),
+('00000000-0000-0000-0000-000000000000', 'bucket 3', 'in both'),
+('00000000-0000-0000-0000-000000000000', 'bucket 1', 'another');
+
+create temporary table in_both on commit drop as
+select register_files(
+    '[{"storage_path": "in both", "bucket_id": "bucket 1"},
+      {"storage_path": "in both", "bucket_id": "bucket 2"}]'
+) as reply;
+
+select is(
+    (
+        select jsonb_path_query_array(b.reply, '$.files[*].bucket_id') from in_both as b
+    ),
+    '["bucket 1", "bucket 2"]',
+    'the same path in two buckets is two files'
+);
+
+select isnt(
+    (select b.reply #> '{files,0,id}' from in_both as b),
+    (select b.reply #> '{files,1,id}' from in_both as b),
+    'each with an id'
+);
+
+select set_eq(
+    $$
+    select s.bucket_id::text, s.storage_path::text
+    from turnkeep.storage_deletions as s
+    $$,
+    $$ values ('bucket 3', 'in both'), ('bucket 1', 'another') $$,
+    'and only what is registered leaves the outbox'
 );
 
 select * from finish();

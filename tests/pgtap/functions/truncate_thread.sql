@@ -1,6 +1,6 @@
 begin;
 
-select plan(30);
+select plan(32);
 
 create function pg_temp.contents(continuation_id text)
 returns text
@@ -51,6 +51,18 @@ select append_turn(
     '[{"role": "user", "content": "theirs 1"}, {"role": "user", "content": "2"}]',
     request_id => 'request 3', owner_id => '11111111-1111-4111-8111-111111111111'
 ) as turn \gset theirs_
+
+-- Another one that is longer, whose turn goes past the place of the cut.
+select append_turn(
+    'longer',
+    (
+        select
+            jsonb_agg(
+                jsonb_build_object('role', 'user', 'content', n::text) order by n
+            )
+        from generate_series(1, 6) as n
+    )
+) as turn \gset longer_
 
 select index_messages() as reply \gset index_
 
@@ -133,13 +145,16 @@ select ok(
 
 select results_eq(
     $$
-    select m.seq, m.turn_size::integer from public.messages as m
+    select c.continuation_id collate "default", m.seq, m.turn_size::integer
+    from public.messages as m
+    join public.conversations as c on c.id = m.conversation_id
     where m.owner_id = '00000000-0000-0000-0000-000000000000'
-    order by m.conversation_id, m.seq
+      and m.turn_size is not null
+    order by c.continuation_id, m.seq
     $$,
     $$
     values
-    (1::bigint, 2), (2, null), (3, 1), (1, 1)
+    ('longer', 1::bigint, 6), ('other', 1, 1), ('trip', 1, 2), ('trip', 3, 1)
     $$,
     'what is left of a turn that was cut is a turn; the one before keeps its size'
 );
@@ -171,15 +186,15 @@ select results_eq(
 
 select results_eq(
     $$
-    select c.continuation_id collate "default", s.seq
+    select c.continuation_id collate "default", count(*), max(s.seq)
     from turnkeep.message_search as s
     join public.conversations as c on c.id = s.conversation_id
-    order by c.owner_id, c.continuation_id, s.seq
+    group by c.owner_id, c.continuation_id
+    order by c.owner_id, c.continuation_id
     $$,
     $$
     values
-    ('other', 1::bigint), ('trip', 1), ('trip', 2), ('trip', 3), ('trip', 1),
-    ('trip', 2)
+    ('longer', 6::bigint, 6::bigint), ('other', 1, 1), ('trip', 3, 3), ('trip', 2, 2)
     $$,
     'nobody finds what went'
 );
@@ -311,6 +326,36 @@ select set_eq(
     ('00000000-0000-0000-0000-000000000000', 'request 4')
     $$,
     'requests are remembered for seven days, and not at all when nobody would retry'
+);
+
+-- Time goes on, and never back.
+update public.conversations
+set updated_at = '2000-01-01 00:00:00Z'
+where continuation_id = 'longer';
+select truncate_thread('longer', 5) as reply \gset longer_
+
+select ok(
+    (
+        select c.updated_at >= now()
+        from public.conversations as c
+        where c.continuation_id = 'longer'
+    ),
+    'a cut is a change of now'
+);
+
+update public.conversations
+set updated_at = '2999-01-01 00:00:00Z'
+where continuation_id = 'longer';
+select truncate_thread('longer', 4) as reply \gset longer_
+
+select is(
+    (
+        select c.updated_at
+        from public.conversations as c
+        where c.continuation_id = 'longer'
+    ),
+    '2999-01-01 00:00:00.000001Z',
+    'and of later than the change before it, when the clock was set back'
 );
 
 -- The longest turn, cut behind its first message.

@@ -1,6 +1,6 @@
 begin;
 
-select plan(23);
+select plan(24);
 
 insert into public.conversations (id, owner_id, continuation_id)
 values
@@ -331,6 +331,29 @@ select is(
     (select count(*) from public.files as f where f.unlinked_since is not null),
     6::bigint,
     'all files are orphans, and none is lost'
+);
+
+reset role;
+
+insert into public.conversation_files (owner_id, conversation_id, file_id)
+select
+    c.owner_id,
+    c.id as conversation_id,
+    f.id as file_id
+from public.conversations as c
+inner join public.files as f on c.owner_id = f.owner_id
+where c.continuation_id = 'a'
+on conflict do nothing;
+update public.conversations set updated_at = '2000-01-01' where continuation_id = 'a';
+select unlink_files_from_conversation(
+    'c0000000-0000-4000-8000-00000000000a',
+    array(select f.id from public.files as f)
+);
+
+select is(
+    (select c.updated_at from public.conversations as c where c.continuation_id = 'a'),
+    now(),
+    'to lose a link is a change of now'
 );
 
 select * from finish();

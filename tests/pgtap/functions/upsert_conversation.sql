@@ -1,6 +1,6 @@
 begin;
 
-select plan(13);
+select plan(17);
 
 select is(
     upsert_conversation('trip', 'Rome', '{"a": 1, "b": {"c": 1}}') - 'id',
@@ -100,6 +100,45 @@ select throws_ok(
     $$,
     'PT413', 'metadata is larger than 256 KiB',
     'of at most 256 KiB'
+);
+
+-- Several conversations of one owner.
+select upsert_conversation('one', 'One', '{"a": 1}');
+select upsert_conversation('two', 'Two');
+select upsert_conversation('one', null, '{"b": 2}');
+
+select is(
+    upsert_conversation('one') - 'id',
+    '{
+        "continuation_id": "one", "created": false, "title": "One",
+        "metadata": {"a": 1, "b": 2}, "next_seq": 1
+    }',
+    'metadata changes without the title'
+);
+
+select is(
+    upsert_conversation('two', 'Zwei') - 'id',
+    '{
+        "continuation_id": "two", "created": false, "title": "Zwei",
+        "metadata": {}, "next_seq": 1
+    }',
+    'and the title without metadata'
+);
+
+select is(
+    upsert_conversation('one') ->> 'title', 'One', 'of one conversation, not of others'
+);
+
+update public.conversations set updated_at = '2000-01-01' where continuation_id = 'one';
+select upsert_conversation('one', 'Eins');
+
+select is(
+    (
+        select c.updated_at from public.conversations as c
+        where c.continuation_id = 'one'
+    ),
+    now(),
+    'a new title is a change of now'
 );
 
 select * from finish();
