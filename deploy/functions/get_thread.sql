@@ -50,7 +50,8 @@ begin
             'metadata', c.metadata,
             'created_at', c.created_at,
             'updated_at', c.updated_at,
-            'next_seq', c.next_seq
+            'next_seq', c.next_seq,
+            'version', c.version
         ),
         p.messages,
         p.first_seq,
@@ -143,11 +144,11 @@ oldest first, and its files.
 
 message_limit: 1 to 1000. Returns null when there is no such conversation, else
 {"conversation": {"id", "continuation_id", "title", "metadata", "created_at",
-"updated_at", "next_seq"}, "messages": [{"id", "seq", "role", "content", "metadata",
-"file_ids", "created_at"}], "files": [{"id", "bucket_id", "storage_path",
+"updated_at", "next_seq", "version"}, "messages": [{"id", "seq", "role", "content",
+"metadata", "file_ids", "created_at"}], "files": [{"id", "bucket_id", "storage_path",
 "original_name", "mime_type", "size_bytes", "sha256", "file_type", "metadata",
 "added_at"}], "before_seq"}. files: at most 1000, newest first. before_seq is the
-argument for the page before, null at the beginning.
+argument for the page before, null at the beginning. version grows with every change.
 
 Raises:
 - PT403 when nobody is signed in, or a user names another owner.

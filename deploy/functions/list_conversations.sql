@@ -79,7 +79,8 @@ begin
                     'metadata', s.metadata,
                     'created_at', s.created_at,
                     'updated_at', s.updated_at,
-                    'next_seq', s.next_seq
+                    'next_seq', s.next_seq,
+                    'version', s.version
                 )
                 order by s.active_at desc, s.id desc
             ),
@@ -108,8 +109,8 @@ minutes. By pages: none is missed or doubled while others write, but one that be
 active meanwhile may move to the front.
 
 page_size: 1 to 1000. Returns {"conversations": [{"id", "continuation_id", "title",
-"metadata", "created_at", "updated_at", "next_seq"}], "cursor"}; cursor is the argument
-for the next page, null on the last.
+"metadata", "created_at", "updated_at", "next_seq", "version"}], "cursor"}; cursor is the
+argument for the next page, null on the last.
 
 Raises:
 - PT400 when cursor is none that this function returned.

@@ -59,7 +59,7 @@ class AppendedTurn:
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """`{"id", "continuation_id", "title", "metadata", "created_at", "updated_at",
-    "next_seq"}`.
+    "next_seq", "version"}`.
     """  # noqa: D205
 
     id: UUID
@@ -69,6 +69,8 @@ class Conversation:
     created_at: datetime
     updated_at: datetime
     next_seq: int
+    version: int
+    """Grows with every change of the conversation, its messages or its links."""
 
 
 @dataclass(frozen=True, slots=True)

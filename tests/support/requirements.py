@@ -68,6 +68,7 @@ REQUIREMENTS = {
     ),
     "chromium": Requirement(("chromium",), "/usr/bin/chromium"),
     "sqitch": Requirement(("sqitch", "libdbd-pg-perl"), "sqitch"),
+    "node": Requirement(("nodejs",), "node"),
     "redis": Requirement(("redis-server",), "redis-server", service="redis-server"),
     "pgbouncer": Requirement(("pgbouncer",), "pgbouncer", service="pgbouncer"),
 }

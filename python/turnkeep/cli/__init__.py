@@ -24,6 +24,7 @@ COMMANDS = {
     "health": "serving",
     "sweep": "sweeping",
     "export": "exporting",
+    "pump": "pumping",
     "deploy": "running",
     "revert": "running",
     "verify": "running",

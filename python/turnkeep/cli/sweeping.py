@@ -185,7 +185,7 @@ def _sweep(
     *,
     as_json: bool,
 ) -> None:
-    with Client(conninfo, max_size=1) as client, _stopping() as stop:
+    with Client(conninfo, max_size=1) as client, stopping() as stop:
         sweeper = Sweeper(client, storage, grace=grace, is_stopping=stop.is_set)
         while True:
             try:
@@ -208,7 +208,7 @@ def _sweep(
 
 
 @contextmanager
-def _stopping() -> Iterator[Event]:
+def stopping() -> Iterator[Event]:
     """Give what is set by SIGTERM and Ctrl-C: the step that runs is finished."""
     stop = Event()
     before = {

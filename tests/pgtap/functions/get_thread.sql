@@ -97,7 +97,8 @@ select is(
     #- '{conversation,created_at}' #- '{conversation,updated_at}',
     '{
         "conversation": {
-            "continuation_id": "plain", "title": null, "metadata": {}, "next_seq": 2
+            "continuation_id": "plain", "title": null, "metadata": {}, "next_seq": 2,
+            "version": 1
         },
         "files": [],
         "before_seq": null

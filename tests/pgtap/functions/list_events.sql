@@ -7,7 +7,7 @@ returns text
 language sql
 return (
     select coalesce(string_agg(e.event ->> 'subject', ' ' order by e.place), '')
-    from jsonb_array_elements(subjects.page -> 'events') with ordinality as e (event, place)
+    from jsonb_array_elements($1 -> 'events') with ordinality as e (event, place)
 );
 
 -- Transactions of long ago; this one's own are behind the horizon.

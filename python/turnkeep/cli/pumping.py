@@ -1,0 +1,112 @@
+"""``turnkeep pump``: tell listeners that there are new events."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from turnkeep.cache import Redis, Threads
+from turnkeep.calls import list_events
+from turnkeep.cli.sweeping import Duration, stopping
+from turnkeep.client import Client
+from turnkeep.database import choose
+from turnkeep.monitor import pump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+
+    from turnkeep.replies import PumpedEvents
+
+
+@click.command()
+@click.argument("url", required=False, metavar="[DATABASE]")
+@click.option("--once", is_flag=True, help="Until there is nothing new, then end.")
+@click.option(
+    "--every",
+    type=Duration(),
+    default="1s",
+    show_default=True,
+    help="How long to wait when there is nothing new.",
+)
+@click.option(
+    "--redis",
+    "redis_url",
+    metavar="URL",
+    envvar="TURNKEEP_REDIS_URL",
+    show_envvar=True,
+    help="Remove threads that have changed from this cache, too.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document a round.")
+def pump_command(
+    *,
+    url: str | None,
+    once: bool,
+    every: timedelta,
+    redis_url: str | None,
+    as_json: bool,
+) -> None:
+    """Tell listeners that there are new events. For cron, or as a service.
+
+    Sends a NOTIFY on channel turnkeep_events for each thousand events, and where
+    Supabase Realtime is, private broadcasts. Several pumps may run: one is the leader,
+    and when it ends another goes on. Hints may be lost, events may not: what listeners
+    read is the stream.
+
+    \b
+      turnkeep pump
+      turnkeep pump --once
+      turnkeep pump --every 2s --redis redis://cache
+      select cron.schedule('turnkeep pump', '1 second', 'select pump_events()')
+    """  # noqa: D301
+    logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
+    database = choose(url)
+    click.echo(f"database: {database}", err=True)
+    with Client(database.conninfo, max_size=1) as client, stopping() as stop:
+        forget = forgetting(client, redis_url)
+        rounds = pump(
+            client,
+            every=every.total_seconds(),
+            wait=stop.wait,
+            is_stopping=stop.is_set,
+        )
+        for pumped in rounds:
+            forget()
+            if pumped.events or once:
+                click.echo(line(pumped, as_json=as_json))
+            if once and not pumped.more:
+                sys.exit(0)
+
+
+def forgetting(client: Client, redis_url: str | None) -> Callable[[], None]:
+    """Give what removes from the cache what has changed since the last time."""
+    if redis_url is None:
+        return lambda: None
+    threads = Threads(client, Redis(redis_url))
+    cursor = client(list_events("now")).cursor
+
+    def forget() -> None:
+        nonlocal cursor
+        while True:
+            page = client(list_events(cursor, page_size=1000))
+            for event in page.events:
+                threads.forget_event(event)
+            cursor = page.cursor
+            if not page.more:
+                return
+
+    return forget
+
+
+def line(pumped: PumpedEvents, *, as_json: bool) -> str:
+    """Say what a round has done."""
+    if as_json:
+        return json.dumps(asdict(pumped))
+    if not pumped.leader:
+        return "another pump is the leader"
+    return f"told of {pumped.events:,} events"

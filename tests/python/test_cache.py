@@ -1,0 +1,388 @@
+"""The two layers: nobody gets an old thread, and one of many callers computes."""
+
+from __future__ import annotations
+
+import math
+import time
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.redis_server import RedisServer, redis_server
+from turnkeep import cache
+from turnkeep.cache import Redis, Request, Responses, Threads, canonical_json
+from turnkeep.calls import (
+    append_turn,
+    cache_put,
+    delete_conversation,
+    forget_owner,
+    get_thread,
+    link_file_to_conversation,
+    link_files_to_conversation,
+    list_events,
+    register_files,
+    truncate_thread,
+    unlink_files_from_conversation,
+    upsert_conversation,
+)
+from turnkeep.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from turnkeep.calls import Call
+    from turnkeep.replies import Thread
+
+OWNER = UUID("11111111-1111-4111-8111-111111111111")
+HELLO: Any = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(database: str) -> Iterator[Client]:
+    with Client(database) as client:
+        yield client
+
+
+@pytest.fixture
+def redis(server: RedisServer) -> Iterator[Redis]:
+    redis = Redis(server.url, timeout=30)
+    redis("flushall")
+    yield redis
+    redis.close()
+
+
+def read(client: Callable[[Call[Any]], Any]) -> Thread | None:
+    thread: Thread | None = client(get_thread("c", owner_id=OWNER))
+    return thread
+
+
+def fill(client: Client) -> tuple[UUID, UUID, UUID]:
+    turn = client(
+        append_turn("c", HELLO, files=[{"storage_path": "linked"}], owner_id=OWNER)
+    )
+    free = client(register_files([{"storage_path": "free"}], owner_id=OWNER))
+    return turn.conversation_id, turn.files[0].id, free.files[0].id
+
+
+WRITES: dict[str, Callable[[UUID, UUID, UUID], Call[Any]]] = {
+    "append_turn": lambda *_: append_turn("c", HELLO, owner_id=OWNER),
+    "upsert_conversation": lambda *_: upsert_conversation(
+        "c", title="New", owner_id=OWNER
+    ),
+    "truncate_thread": lambda *_: truncate_thread("c", 0, owner_id=OWNER),
+    "delete_conversation": lambda *_: delete_conversation("c", owner_id=OWNER),
+    "forget_owner": lambda *_: forget_owner(OWNER),
+    "link_file_to_conversation": lambda c, _, free: link_file_to_conversation(c, free),
+    "link_files_to_conversation": lambda c, _, free: link_files_to_conversation(
+        c, [free]
+    ),
+    "unlink_files_from_conversation": lambda c, linked, _: (
+        unlink_files_from_conversation(c, [linked])
+    ),
+}
+
+
+def is_seen(client: Client, redis: Redis, write: str, *, reads_first: bool) -> bool:
+    """Tell whether a reader sees another's write at once."""
+    call = WRITES[write](*fill(client))
+    reader, writer = Threads(client, redis), Threads(client, redis)
+    if reads_first:
+        read(writer)
+    read(reader)
+    assert read(reader)
+    assert reader.counts.hits
+    writer(call)
+    return read(reader) == read(client)
+
+
+@pytest.mark.requires_redis
+@pytest.mark.parametrize("reads_first", [False, True])
+@pytest.mark.parametrize("write", WRITES)
+def test_a_write_is_seen_by_others_at_once(
+    client: Client,
+    redis: Redis,
+    write: str,
+    reads_first: bool,  # noqa: FBT001
+) -> None:
+    assert is_seen(client, redis, write, reads_first=reads_first)
+
+
+@pytest.mark.requires_redis
+@pytest.mark.parametrize("write", WRITES)
+def test_each_kind_of_removal_is_needed(
+    client: Client, redis: Redis, write: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "WRITES_BY_NAME", cache.WRITES_BY_NAME - {write})
+    monkeypatch.setattr(cache, "WRITES_BY_ID", cache.WRITES_BY_ID - {write})
+    if write == "forget_owner":
+        monkeypatch.setattr(Threads, "forget_owner", lambda *_: None)
+    assert not is_seen(client, redis, write, reads_first=False)
+
+
+@pytest.mark.requires_redis
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("is_told", [True, False])
+def test_the_stream_removes_what_was_written_past_the_cache(
+    client: Client,
+    redis: Redis,
+    write: str,
+    is_told: bool,  # noqa: FBT001
+) -> None:
+    call = WRITES[write](*fill(client))
+    reader = Threads(client, redis)
+    read(reader)
+    page = client(list_events("now"))
+    client(call)
+    while is_told:
+        page = client(list_events(page.cursor))
+        for event in page.events:
+            Threads(client, redis).forget_event(event)
+        if page.events:
+            break
+    assert (read(reader) == read(client)) is is_told
+
+
+@pytest.mark.requires_redis
+@pytest.mark.parametrize("guard", [True, False])
+def test_a_reader_that_was_slower_than_a_writer_puts_nothing(
+    client: Client,
+    redis: Redis,
+    guard: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill(client)
+    writer = Threads(client, redis)
+    if not guard:
+        unguarded = cache.PUT.replace("~= ARGV[2]", "== '-'")
+        unguarded = unguarded.replace("redis.call('PTTL', KEYS[2])", "ARGV[5]")
+        monkeypatch.setattr(cache, "PUT", unguarded)
+
+    class Slow:
+        user_id = None
+
+        def __call__(self, call: Call[Any]) -> Any:
+            reply = client(call)
+            writer(append_turn("c", HELLO, owner_id=OWNER))
+            return reply
+
+    slow: Any = Slow()
+    read(Threads(slow, redis))
+    thread = read(Threads(client, redis))
+    assert thread is not None
+    assert (thread.conversation.next_seq == 3) is guard
+
+
+@pytest.mark.requires_redis
+def test_nobody_goes_back_when_redis_does(client: Client, redis: Redis) -> None:
+    """Somebody puts the old thread back, as a Redis restored from a copy would."""
+    fill(client)
+    reader, writer = Threads(client, redis), Threads(client, redis)
+    read(reader)
+    (key,) = redis("keys", "turnkeep:*:thread:*[0-9a-f]")[:1] or [None]
+    key = key.removesuffix(b":lease")
+    old = redis("hgetall", key)
+    writer(append_turn("c", HELLO, owner_id=OWNER))
+    redis("hset", key, mapping=old)
+    own = read(writer)
+    assert own is not None
+    assert own.conversation.next_seq == 3
+    redis("hset", key, mapping=old)
+    again = read(writer)
+    assert again is not None
+    assert again.conversation.next_seq == 3
+
+
+@pytest.mark.requires_redis
+def test_a_thread_expires(client: Client, redis: Redis) -> None:
+    fill(client)
+    reader = Threads(client, redis, lifetime=0.2)
+    read(reader)
+    client(append_turn("c", HELLO, owner_id=OWNER))
+    end = time.monotonic() + 30
+    while (thread := read(reader)) and thread.conversation.next_seq == 2:
+        assert time.monotonic() < end
+
+
+@pytest.mark.requires_redis
+def test_owners_and_pages_are_told_apart(client: Client, redis: Redis) -> None:
+    fill(client)
+    threads = Threads(client, redis)
+    threads(append_turn("c", HELLO, owner_id=OWNER))
+    for _ in range(2):
+        assert threads(get_thread("c")) is None
+        for limit in (1, 2, None):
+            thread = threads(get_thread("c", message_limit=limit, owner_id=OWNER))
+            assert thread is not None
+            assert len(thread.messages) == (limit or 2)
+        page = threads(get_thread("c", before_seq=2, owner_id=OWNER))
+        assert page is not None
+        assert [message.seq for message in page.messages] == [1]
+    other = Threads(client.acting_as(uuid4()), redis)
+    assert other(get_thread("c")) is None
+    with pytest.raises(Exception, match="owner_id is somebody else"):
+        other(get_thread("c", owner_id=OWNER))
+
+
+@pytest.mark.requires_redis
+@pytest.mark.parametrize("fault", ["stop", "freeze"])
+def test_a_redis_that_fails_costs_one_timeout(
+    database: str, tmp_path: Any, fault: str
+) -> None:
+    with redis_server(tmp_path) as server, Client(database) as client:
+        redis = Redis(server.url)
+        fill(client)
+        reader = Threads(client, redis)
+        responses = Responses(client, redis)
+        read(reader)
+        getattr(server, fault)()
+        began = time.monotonic()
+        for _ in range(20):
+            reader(append_turn("c", HELLO, owner_id=OWNER))
+            thread = read(reader)
+        assert thread is not None
+        assert thread.conversation.next_seq == 22
+        assert responses.get_or_compute(Request("p", "m"), lambda: 1) == 1
+        # The breaker leaves it out for 1, 2, 4 ... seconds.
+        assert redis.failures <= 2 + math.log2(1 + time.monotonic() - began)
+        if fault == "freeze":
+            server.thaw()
+
+
+def test_without_redis_it_is_the_client(client: Client) -> None:
+    fill(client)
+    threads = Threads(client, None)
+    assert read(threads) == read(client)
+    threads(append_turn("c", HELLO, owner_id=OWNER))
+    thread = read(threads)
+    assert thread is not None
+    assert thread.conversation.next_seq == 3
+
+
+@pytest.mark.requires_redis
+@pytest.mark.parametrize("caches", [1, 4])
+@pytest.mark.parametrize("with_redis", [True, False])
+def test_a_hundred_callers_compute_once(
+    client: Client,
+    redis: Redis,
+    caches: int,
+    with_redis: bool,  # noqa: FBT001
+) -> None:
+    """Four caches stand for four processes, which only Redis has in common."""
+    computed = []
+    several = [Responses(client, redis if with_redis else None) for _ in range(caches)]
+    together = Barrier(100)
+
+    def ask(number: int) -> object:
+        together.wait()
+        cached = several[number % caches]
+        return cached.get_or_compute(
+            Request("What is it?", "m"), lambda: computed.append(1) or "It."
+        )
+
+    with ThreadPoolExecutor(100) as pool:
+        assert set(pool.map(ask, range(100))) == {"It."}
+    assert len(computed) <= (1 if with_redis else caches)
+    again = Responses(client, redis if with_redis else None)
+    assert again.get(Request("What is it?", "m")) == "It."
+    assert again.get(Request("What is it?", "m"), owner_id=OWNER) is None
+
+
+def test_what_fails_is_told_to_all_and_not_kept(client: Client) -> None:
+    responses = Responses(client)
+
+    def fail() -> str:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        responses.get_or_compute(Request("p", "m"), fail)
+    assert responses.get_or_compute(Request("p", "m"), lambda: "yes") == "yes"
+
+
+def test_the_nearest_answer_is_given_when_it_was_asked_for(client: Client) -> None:
+    far, near = (Responses(client, max_distance=most) for most in (None, 0.1))
+    first, other = Request("Who?", "m"), Request("Who then?", "m")
+    far.get_or_compute(first, lambda: "I.", embedding=[1.0, 0.0])
+    assert near.get_or_compute(other, lambda: "You.", embedding=[1.0, 0.1]) == "I."
+    assert far.get_or_compute(other, lambda: "You.", embedding=[1.0, 0.1]) == "You."
+
+
+@pytest.mark.requires_redis
+def test_an_answer_of_the_database_fills_redis_for_what_is_left(
+    client: Client, redis: Redis
+) -> None:
+    request = Request("p", "m")
+    client(cache_put(request.key, "old"))
+    assert Responses(client, redis).get(request) == "old"
+    (key,) = redis("keys", "turnkeep:*:response:*")
+    assert 0 < redis("pttl", key) <= 86_400_000
+
+
+TEXTS = st.text("aeé\u0301ß中🎉\u212b ", max_size=8)
+VALUES = st.recursive(
+    st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from("abcd"), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), VALUES | TEXTS, max_size=5))
+def test_equal_requests_have_one_key(options: dict[str, Any]) -> None:
+    turned = dict(reversed(options.items()))
+    assert Request("p", "m", options=options) == Request("p", "m", options=turned)
+    key = Request("p", "m", options=options).key
+    assert Request("p", "m", options=turned).key == key
+    assert Request("p", "m", options={**options, "x": None}).key == key
+    assert Request("p", "m", options={**options, "x": 0}).key != key
+    assert Request("p", "n", options=options).key != key
+    assert Request("q", "m", options=options).key != key
+    assert (
+        Request("q", "m", options=options).scope
+        == Request("p", "m", options=options).scope
+        != Request("p", "m", temperature=1, options=options).scope
+    )
+
+
+@given(TEXTS)
+def test_texts_are_the_same_in_any_form_of_unicode(text: str) -> None:
+    forms = {unicodedata.normalize(form, text) for form in ("NFC", "NFD")}
+    assert len({Request(form, "m").key for form in forms | {text}}) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_same"),
+    [
+        (1, 1.0, True),
+        (0.0, -0.0, True),
+        (0.5, 0.25, False),
+        (1, True, False),
+        (1, "1", False),
+        ([1, 2], [2, 1], False),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"c": 2, "b": 1}}, True),
+        (None, "", False),
+        ("a b", "ab", False),
+        (10**20, 1e20, True),
+    ],
+)
+def test_values_are_the_same_or_not(one: Any, other: Any, are_same: bool) -> None:  # noqa: FBT001
+    assert (canonical_json([one]) == canonical_json([other])) is are_same
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1: 1, "1": 2}])
+def test_what_has_no_one_way_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        canonical_json(value)
