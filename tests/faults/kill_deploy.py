@@ -2,10 +2,12 @@
 
     python tests/faults/kill_deploy.py --rounds 100
 
-A round deploys a project whose scripts take a known time, kills the command (or its
-session in the server) at a random moment, compares the registry with the tables that
-are there, and deploys again, which must finish. ``--tool sqitch`` does the same to the
-original, which shows that the battery notices.
+A round deploys a project whose scripts take a known time, and at a random moment kills
+the command, its session's process (which takes the server through a recovery) or the
+whole server with SIGKILL, or has the session terminated. Then it compares the registry
+with the tables that are there, and deploys again, which must finish. One of the changes
+builds its index concurrently, outside any transaction. ``--tool sqitch`` does the same
+to the original, which shows that the battery notices.
 
 Exit code 1: a change was deployed but not recorded, recorded but not deployed, half
 deployed, or the second run failed. 2: too few kills hit the inside of a change.
@@ -23,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,11 +33,23 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from turnkeep.embedded.account import Account
+from turnkeep.embedded.binaries import find_binaries
+from turnkeep.embedded.throwaway import FORGETFUL, throwaway
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-Kind = Literal["command", "session"]
+    from turnkeep.embedded.binaries import Binaries
+    from turnkeep.embedded.cluster import Cluster
 
+Kind = Literal["command", "session", "backend", "server"]
+
+KINDS: tuple[Kind, ...] = ("command", "backend", "server", "session")
+STEPWISE = "c3"
+"""The change that cannot be one transaction: it may be there and not be recorded."""
+SETTINGS = {"synchronous_commit": "on", "max_connections": "50"}
+"""What was said to be committed has to survive the server's death."""
 CHANGES = ("c1", "c2", "c3", "c4", "c5")
 PAUSE = 0.06
 """Seconds in the middle of each deploy script; the verify scripts take half of it."""
@@ -58,6 +72,46 @@ class Round:
 
 
 @dataclass
+class Server:
+    """A server of our own, that may be killed."""
+
+    cluster: Cluster
+    binaries: Binaries
+
+    def kill(self) -> None:
+        """Kill all its processes at once, so that nobody tidies up."""
+        pid = self.cluster.postmaster()
+        assert pid is not None
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (pid, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+
+    def start(self) -> None:
+        """Start it again, through its recovery."""
+        account = Account.for_server(self.cluster.data)
+        binaries = self.binaries.within_reach(account, self.cluster.directory)
+        settings = {**FORGETFUL, **SETTINGS}
+        self.cluster.launch(binaries, account, settings, dies_with_us=True)
+
+    def stop(self) -> None:
+        """Stop it if it runs."""
+        self.cluster.stop()
+
+
+@contextmanager
+def own_server() -> Iterator[Server]:
+    """Run a server that may be killed."""
+    binaries = find_binaries("15")
+    with throwaway(binaries, SETTINGS) as cluster:
+        server = Server(cluster, binaries)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@dataclass
 class Battery:
     """The project, the database and the tool that is to be killed."""
 
@@ -65,6 +119,7 @@ class Battery:
     directory: Path
     tool: str
     chance: random.Random
+    server: Server | None = None
     duration: float = 0.0
     """Seconds from the first change to the end, measured without a kill."""
     original: str | None = field(default_factory=lambda: shutil.which("sqitch"))
@@ -96,6 +151,12 @@ class Battery:
                 "verify": f"begin;\nselect id from {name};\n"
                 f"select pg_sleep({PAUSE / 2});\nrollback;\n",
             }
+            if name == STEPWISE:
+                scripts["deploy"] = (
+                    f"create table {name} (id integer);\n"
+                    f"select pg_sleep({PAUSE});\n"
+                    f"create index concurrently {name}_id_idx on {name} (id);\n"
+                )
             for kind, text in scripts.items():
                 path = self.directory / kind / f"{name}.sql"
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +179,8 @@ class Battery:
             time.sleep(self.chance.uniform(0, self.duration * 0.95))
             hit = self.kill(command, kind)
             said = command.communicate()[1]
+        if kind == "server" and self.server:
+            self.server.start()
         self.wait_for_silence()
         faults = [*self.compare()]
         if "Traceback" in said:
@@ -163,23 +226,31 @@ class Battery:
             return "finished"
         command.send_signal(signal.SIGSTOP)
         with self.connect() as connection:
-            # A change is a transaction that locks the registry to its end.
             inside = connection.execute(
                 """
-                select pid from pg_locks
-                where relation = to_regclass('sqitch.changes')
-                    and mode = 'ExclusiveLock' and granted
+                select pid from pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()
+                    and backend_type = 'client backend'
+                    and state in ('active', 'idle in transaction')
+                """
+            ).fetchall()
+            pids = connection.execute(
+                """
+                select pid from pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()
+                    and backend_type = 'client backend'
                 """
             ).fetchall()
             if kind == "session":
-                connection.execute(
-                    """
-                    select pg_terminate_backend(pid) from pg_stat_activity
-                    where datname = current_database() and pid <> pg_backend_pid()
-                        and backend_type = 'client backend'
-                    """
-                )
-        command.send_signal(signal.SIGCONT if kind == "session" else signal.SIGKILL)
+                for pid in pids:
+                    connection.execute("select pg_terminate_backend(%s)", pid)
+        if kind == "backend":
+            for (pid,) in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        elif kind == "server" and self.server:
+            self.server.kill()
+        command.send_signal(signal.SIGKILL if kind == "command" else signal.SIGCONT)
         return "inside" if inside else "between"
 
     def wait_for_silence(self) -> None:
@@ -209,6 +280,8 @@ class Battery:
                     "select to_regclass(%s) is not null, to_regclass(%s) is not null",
                     (name, f"{name}_id_idx"),
                 ).fetchall()[0]
+                if table and name == STEPWISE and name not in recorded:
+                    continue
                 if table != index:
                     yield f"{name} is half deployed"
                 if table and name not in recorded:
@@ -236,6 +309,13 @@ class Battery:
         if self.recorded() != set(CHANGES):
             yield "the next run did not finish"
         yield from self.compare()
+        with self.connect() as connection:
+            if connection.execute("select from pg_index where not indisvalid").rowcount:
+                yield "an invalid index is left"
+            if connection.execute(
+                "select from pg_tables where tablename = 'turnkeep_progress'"
+            ).rowcount:
+                yield "the progress of a step is left"
         if self.original:
             status = self.status()
             if "Nothing to deploy (up-to-date)" not in status:
@@ -254,8 +334,15 @@ class Battery:
         return done.stdout + done.stderr
 
     def connect(self) -> psycopg.Connection[Any]:
-        """Open a session of our own."""
-        return psycopg.connect(self.url, autocommit=True)
+        """Open a session of our own, as soon as the server has recovered."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return psycopg.connect(self.url, autocommit=True)
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
 
 def run(  # noqa: PLR0913 - the command's options
@@ -263,21 +350,22 @@ def run(  # noqa: PLR0913 - the command's options
     rounds: int,
     *,
     tool: str = "turnkeep",
-    sessions: int = 4,
+    kinds: Sequence[Kind] = ("command", "session"),
+    server: Server | None = None,
     seed: int | None = None,
     show: bool = False,
 ) -> list[Round]:
-    """Run the battery; every ``sessions``-th kill is of the session in the server."""
+    """Run the battery; the kinds of kills take turns."""
     with tempfile.TemporaryDirectory(prefix="turnkeep-kill-") as directory:
-        battery = Battery(url, Path(directory), tool, random.Random(seed))  # noqa: S311
+        chance = random.Random(seed)  # noqa: S311
+        battery = Battery(url, Path(directory), tool, chance, server)
         battery.clear()
         battery.prepare()
         found = []
-        for number in range(1, rounds + 1):
-            kind: Kind = "session" if number % sessions == 0 else "command"
-            found.append(battery.round(kind))
+        for number in range(rounds):
+            found.append(battery.round(kinds[number % len(kinds)]))
             if show and sys.stderr.isatty():
-                sys.stderr.write(f"\r{number} of {rounds}")
+                sys.stderr.write(f"\r{number + 1} of {rounds}")
         battery.clear()
     return found
 
@@ -299,19 +387,27 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--tool", choices=["turnkeep", "sqitch"], default="turnkeep")
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--url", help="a database that may be emptied")
+    parser.add_argument(
+        "--url", help="a database that may be emptied; its server is not killed"
+    )
     options = parser.parse_args()
 
-    def battery(url: str) -> list[Round]:
-        return run(url, options.rounds, tool=options.tool, seed=options.seed, show=True)
+    def battery(url: str, kinds: Sequence[Kind], server: Server | None) -> list[Round]:
+        return run(
+            url,
+            options.rounds,
+            tool=options.tool,
+            kinds=kinds,
+            server=server,
+            seed=options.seed,
+            show=True,
+        )
 
     if options.url:
-        found = battery(options.url)
+        found = battery(options.url, ("command", "session"), None)
     else:
-        from turnkeep.embedded.throwaway import throwaway  # noqa: PLC0415
-
-        with throwaway() as cluster:
-            found = battery(cluster.url("postgres"))
+        with own_server() as server:
+            found = battery(server.cluster.url("postgres"), KINDS, server)
     sys.stdout.write(table(found) + "\n")
     for number, each in enumerate(found, start=1):
         for fault in each.faults:

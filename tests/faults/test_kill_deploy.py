@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from .kill_deploy import run
+import pytest
+
+from support.servers import servers
+
+from .kill_deploy import KINDS, own_server, run
 
 
-def test_a_killed_deployment_is_whole_and_the_next_one_finishes(
-    empty_database: str,
-) -> None:
-    rounds = run(empty_database, 6, sessions=3, seed=20260101)
-    assert [each.faults for each in rounds] == [()] * 6
-    assert sum(each.hit == "inside" for each in rounds) >= 3
+@pytest.mark.skipif("15" not in servers(), reason="needs PostgreSQL 15")
+def test_a_killed_deployment_is_whole_and_the_next_one_finishes() -> None:
+    with own_server() as server:
+        url = server.cluster.url("postgres")
+        rounds = run(url, 8, kinds=KINDS, server=server, seed=20260101)
+    assert [each.faults for each in rounds] == [()] * 8
+    assert sum(each.hit == "inside" for each in rounds) >= 4

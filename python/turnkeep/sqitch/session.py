@@ -92,6 +92,11 @@ _TALKS = re.compile(
     r"(?!(?:create|alter|comment|grant|revoke)\b(?!.*\b(?:if|cascade)\b))"
 )
 """Statements that may say something: a NOTICE, a WARNING."""
+_PARAMETERS = (
+    *("host", "hostaddr", "port", "dbname", "user", "options", "connect_timeout"),
+    *("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs"),
+)
+"""libpq's parameters that every psql knows; ours may be newer and know more."""
 _SEPARATOR = "set local turnkeep.step = ''"
 # What the server says arrives as soon as the statement before is done, and before the
 # driver gives that one's result. A statement between them that says nothing tells
@@ -130,7 +135,7 @@ class Session:
     _step: _Step | None = field(init=False, default=None)
     """What is running, for what the server says meanwhile."""
     _next: _Step | None = field(init=False, default=None)
-    _rows: int = field(init=False, default=0)
+    _rows: int | None = field(init=False, default=None)
     """How many rows the last statement of a script returned or changed."""
     _elsewhere: psycopg.Connection[Any] | None = field(init=False, default=None)
     r"""Where ``\\connect`` went."""
@@ -514,20 +519,23 @@ class Session:
 
         def settle() -> None:
             self.flush()
-            psql.variables |= {"ROW_COUNT": str(self._rows)}
+            if self._rows is not None:
+                psql.variables |= {
+                    "ERROR": "false",
+                    "ROW_COUNT": str(self._rows),
+                    "SQLSTATE": "00000",
+                }
 
         def shell(command: str) -> str:
             return _shell(command, psql.environment, self.report)
 
         psql.run_shell, psql.settle = shell, settle
         psql.variables |= {
-            "ERROR": "false",
             "LASTOID": "0",
             "LAST_ERROR_MESSAGE": "",
             "LAST_ERROR_SQLSTATE": "00000",
-            "ROW_COUNT": "0",
-            "SQLSTATE": "00000",
         }
+        self._rows = None
         try:
             yield psql, psql.read(script.text, script.file)
             self.flush()
@@ -762,7 +770,11 @@ class Session:
     def _run_client(self, script: Script, output: Output, *, is_verify: bool) -> None:
         """Run a script through psql, as Sqitch does."""
         info = self.connection.info
-        parameters = info.get_parameters()
+        parameters = {
+            name: value
+            for name, value in info.get_parameters().items()
+            if name in _PARAMETERS
+        }
         settings = {
             name: value
             for name, value in script.variables.items()
