@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 CALLS = 25
 CLIENTS = (1, 8)
-WIDTH = 100
+WIDTH = 116
 SLICE = 1.0
 """Seconds that a way runs in a round; pgbench counts whole ones."""
 DURABLE = {
@@ -204,7 +204,7 @@ def rates_table(results: Results) -> Table:
     table = Table(
         title="Turns of 2 messages a second, and what the server counts for one"
     )
-    table.add_column("")
+    table.add_column("", no_wrap=True, min_width=24)
     for heading in (
         *("1 client", "x lean", "8 clients", "x lean"),
         *("trips", "statem.", "commits", "WAL", "buffers"),
