@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 PGTAP = Path(__file__).parents[1] / "pgtap"
 PROFILER = {
-    "shared_preload_libraries": "plpgsql,plpgsql_check",
+    # The last is what metrics() reads where it is loaded.
+    "shared_preload_libraries": "plpgsql,plpgsql_check,pg_stat_statements",
     "plpgsql_check.profiler": "on",
 }
 OURS: LiteralString = """
@@ -65,6 +66,8 @@ def measure() -> Coverage:
         url = cluster.url("postgres")
         deploy(url, project_directory())
         load_pgtap(url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("create extension pg_stat_statements")
         for path in sorted(PGTAP.rglob("*.sql")):
             subprocess.run(  # noqa: S603
                 [binaries.directory / "psql", *PSQL, "-f", path, url],
