@@ -13,6 +13,18 @@ statement by statement as psql would, its registry entry is committed after it, 
 run says so first. A script without ``BEGIN`` leaves nothing behind when it fails. After
 ``ALTER TYPE ... ADD VALUE`` the verify script runs after the commit, because only then
 the new value can be used; when it fails the change is reverted by its revert script.
+With ``--single-transaction`` all changes are one.
+
+*Steps outside a transaction are resumed.* How far such a script came is noted, with the
+step where that is possible; the next run goes on there, and rebuilds an index that an
+interrupted ``CONCURRENTLY`` has left invalid.
+
+*Locks.* A statement queues for a lock half a second (``--lock-wait``), because all who
+come later queue behind it. Then the change is rolled back, says who is in its way, and
+is tried again, for five minutes (``--max-wait``).
+
+*A revert that would destroy rows* says how many, and is refused without ``--set
+allow_data_loss=1``.
 
 *Scripts are read before anything is deployed.* A script that is missing, is not UTF-8,
 uses a psql command that is not supported, or opens a transaction that it never commits
@@ -38,8 +50,9 @@ works (Sqitch never comes back). Exit code 255 becomes 2.
 
 Scripts see the session as psql would have begun it: settings, role, temporary tables,
 cursors, LISTEN, prepared statements, sequences' last values and session-level advisory
-locks do not reach the next script. psql's variables are interpolated with psql's rules;
-of its commands only ``\set NAME VALUE`` is known.
+locks do not reach the next script. psql's variables are interpolated with psql's rules,
+and the commands that scripts use are understood; a script with others runs through psql
+if there is one, and else is refused before anything is deployed.
 """
 
 from __future__ import annotations

@@ -94,6 +94,54 @@ def unique_hashes(
         known[script_hash] = change.name
 
 
+def explain_history(plan: Plan, deployed: Sequence[Deployed]) -> str:
+    """Say where plan and database part: the line, what is other, what follows it."""
+    in_plan = {each.name for each in plan.changes}
+    in_database = {each.name for each in deployed}
+    for index, have in enumerate(deployed):
+        if index == len(plan.changes):
+            return f"{plan.file} ends before {have.label}, which is deployed"
+        planned = plan.changes[index]
+        if planned.id == have.id:
+            continue
+        if planned.name == have.name:
+            what = (
+                f"{have.name} was edited: {_edited(planned, have, is_first=not index)}"
+            )
+        elif planned.name not in in_database:
+            what = f"{planned.name} was inserted before {have.name}, which is deployed"
+        elif have.name not in in_plan:
+            what = f"{have.name} stood here when it was deployed, and is gone"
+        else:
+            what = f"{planned.name} stands where {have.name} was deployed"
+        text = f"{plan.file}:{planned.line}: {what}"
+        after = deployed[index + 1 :]
+        if after:
+            text += (
+                f"; each change carries the one before in its identifier, so "
+                f"{after[0].label}"
+                + (f" and {len(after) - 1} more" if len(after) > 1 else "")
+                + " cannot be found either"
+            )
+        return text
+    return f"{plan.file} has all that is deployed"
+
+
+def _edited(planned: Change, have: Deployed, *, is_first: bool) -> str:
+    """Say what of a line is not what it was."""
+    parts = (
+        ("note", have.note, planned.note),
+        ("time", have.planned_at, planned.planned_at),
+        ("planner", have.planner_name, planned.planner_name),
+        ("e-mail", have.planner_email, planned.planner_email),
+    )
+    found = [f"{what} was {was!r}" for what, was, now in parts if was != now]
+    if found:
+        return ", ".join(found)
+    others = "its requirements or conflicts"
+    return f"{others}, or %project or %uri" if is_first else others
+
+
 def one_transaction(
     loaded: Sequence[tuple[Script | None, Script | None]],
 ) -> None:

@@ -360,8 +360,8 @@ class Engine:
         if position is None:
             raise DeployError(
                 f"Cannot find change {latest.id} ({latest.label}) in {plan.file}",
-                hint="the database has a change that this plan has not: a line of the "
-                "plan was edited, or this is another project's database",
+                hint=checks.explain_history(plan, self.registry.deployed())
+                + "\nput the plan back as it was, or revert with the old one first",
             )
         return position
 
