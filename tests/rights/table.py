@@ -55,5 +55,5 @@ def callers() -> dict[str, set[str]]:
             names = re.findall(r"`(\w+)\(", cells[0])
             # `link_file_to_conversation` has no row of its own.
             names += re.findall(r"`(\w+)` links one", cells[1])
-            found.update({name: WHO[cells[-1]] for name in names})
+            found.update(dict.fromkeys(names, WHO[cells[-1]]))
     return found
