@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
 
-from turnkeep.calls import append_turn
+from turnkeep.calls import append_turn, get_thread
 from turnkeep.cli.serving import _is_local
 from turnkeep.client import Client
+from turnkeep.metrics import CallMetrics
+from turnkeep.serve import create_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,6 +157,30 @@ def test_it_ends_cleanly(empty_database: str, number: signal.Signals) -> None:
         assert served.process.wait(20) == 0
         assert served.process.stderr
         assert served.process.stderr.read() == ""
+
+
+def test_as_a_part_of_an_application_it_shows_its_pool_and_calls(
+    database: str,
+) -> None:
+    metrics = CallMetrics()
+    with Client(database, observer=metrics) as client:
+        app = create_app(database, client=client, metrics=metrics, token="s3cret")  # noqa: S106
+        with TestClient(app) as browser:
+            client(get_thread("c"))
+            assert browser.get("/").status_code == 401
+            assert browser.get("/stream").status_code == 401
+            assert browser.get("/?token=wrong").status_code == 401
+            assert "script" in browser.get("/?token=s3cret").text
+            components = browser.get("/health").json()["components"]
+            assert components["pool"]["status"] == "ok"
+            text = browser.get("/metrics").text
+            assert 'turnkeep_call_seconds_count{function="get_thread"} 1.0' in text
+            assert 'turnkeep_pool{what="pool_max"}' in text
+            assert browser.head("/stream").status_code == 200
+            for name in ("page.css", "page.js", "icon.svg"):
+                assert browser.get(f"/assets/{name}").status_code == 200
+            for name in ("../app.py", "%2e%2e/app.py", "index.html", "none.css"):
+                assert browser.get(f"/assets/{name}").status_code == 404
 
 
 def test_it_does_not_listen_to_everybody_without_a_token() -> None:

@@ -160,6 +160,23 @@ def test_without_a_storage_the_bytes_are_left_to_another(
     assert objects(root) == set()
 
 
+def test_a_worker_begins_no_deletion_when_its_lease_may_end_meanwhile(
+    client: Client,
+    connection: psycopg.Connection[Any],
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = DirectoryStorage(root)
+    store(client, storage, used=0, unused=1)
+    with monkeypatch.context() as late:
+        late.setattr("turnkeep.sweep.SAFE_SECONDS", -1)
+        assert Sweeper(client, storage, grace=NOW).sweep().objects == 0
+    assert len(objects(root)) == 2
+    assert Sweeper(client, storage, grace=NOW).sweep().objects == 0
+    end_leases(connection)
+    assert Sweeper(client, storage, grace=NOW).sweep().objects == 2
+
+
 def test_a_stop_ends_it_after_the_step(client: Client, root: Path) -> None:
     store(client, None, used=0, unused=3)
     seen: list[Swept] = []
