@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -13,12 +14,15 @@ from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from turnkeep.calls import append_turn, get_thread
+from turnkeep.cli import cli
 from turnkeep.cli.serving import _is_local
 from turnkeep.client import Client
+from turnkeep.errors import TurnkeepError
 from turnkeep.metrics import CallMetrics
 from turnkeep.serve import create_app
 
@@ -153,7 +157,14 @@ def test_other_names_of_this_machine_are_refused_without_a_token(
 def test_it_ends_cleanly(empty_database: str, number: signal.Signals) -> None:
     with serving(empty_database) as served:
         served.get("/health")
+        watching = HTTPConnection("127.0.0.1", served.port, timeout=20)
+        watching.request("GET", "/stream")
+        stream = watching.getresponse()
+        while not stream.readline().startswith(b"data: "):
+            pass
         served.process.send_signal(number)
+        stream.read()
+        watching.close()
         assert served.process.wait(20) == 0
         assert served.process.stderr
         assert served.process.stderr.read() == ""
@@ -181,6 +192,16 @@ def test_as_a_part_of_an_application_it_shows_its_pool_and_calls(
                 assert browser.get(f"/assets/{name}").status_code == 200
             for name in ("../app.py", "%2e%2e/app.py", "index.html", "none.css"):
                 assert browser.get(f"/assets/{name}").status_code == 404
+
+
+def test_a_port_that_is_taken_is_said_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        answer = CliRunner().invoke(
+            cli, ["serve", "--port", port, "postgresql://nowhere"]
+        )
+    assert isinstance(answer.exception, TurnkeepError)
+    assert port in str(answer.exception)
 
 
 def test_it_does_not_listen_to_everybody_without_a_token() -> None:

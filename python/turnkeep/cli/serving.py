@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import sys
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from turnkeep.health import Report
 
 MARKS = {"ok": "ok", "warning": "!!", "failed": "XX", "unknown": "??", "off": "--"}
-CLOSING_SECONDS = 3
 
 
 def watched(command: Callable[..., None]) -> Callable[..., None]:
@@ -68,9 +68,8 @@ def serve_command(
       curl -f http://127.0.0.1:8080/health
     """  # noqa: D301
     try:
-        import uvicorn  # noqa: PLC0415  an extra
-
-        from turnkeep.serve import create_app  # noqa: PLC0415
+        from turnkeep.serve import create_app  # noqa: PLC0415  an extra
+        from turnkeep.serve.server import Server  # noqa: PLC0415
     except ImportError as error:
         raise TurnkeepError(
             f"the Python package {error.name} is not installed",
@@ -85,26 +84,24 @@ def serve_command(
     database = choose(url)
     click.echo(f"database: {database}", err=True)
     app = create_app(database.conninfo, redis_url=redis_url, token=token or None)
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=CLOSING_SECONDS,
-    )
-    server = uvicorn.Server(config)
+    server = Server(app, host, port)
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn closes first, and raises the signal again for us.
         signal.signal(number, lambda *_: sys.exit(0))
-    socket = config.bind_socket()
-    socket.listen()
-    at, bound, *_ = socket.getsockname()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise TurnkeepError(
+            f"cannot listen there: {error.strerror}",
+            where=f"--host {host} --port {port}",
+            hint="choose another port, or 0 for one that is free",
+        ) from error
+    at, bound, *_ = listener.getsockname()
     at = f"[{at}]" if ":" in at else at
     click.echo(f"listening on http://{at}:{bound}/", err=True)
-    with socket:
-        server.run([socket])
+    with listener:
+        server.run([listener])
 
 
 @click.command()

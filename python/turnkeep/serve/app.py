@@ -64,7 +64,7 @@ def create_app(  # noqa: PLR0913  each is one of what can be shown
         await feed.close()
         await health.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/live", site.live),
             Route("/ready", site.ready),
@@ -79,6 +79,8 @@ def create_app(  # noqa: PLR0913  each is one of what can be shown
         ],
         lifespan=lifespan,
     )
+    app.state.feed = feed
+    return app
 
 
 class Site:
