@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from bench.__main__ import DURABLE
+from bench.turns import DURABLE
 from turnkeep.embedded.binaries import find_binaries
 from turnkeep.embedded.throwaway import throwaway
 
