@@ -255,7 +255,7 @@ class Threads:
     def __init__(
         self, client: Client, redis: Redis | None, *, lifetime: float = LIFETIME
     ) -> None:
-        """Put `redis` in front of `client`; a thread is given for `lifetime` seconds."""
+        """Put `redis` before `client`; a thread is given for `lifetime` seconds."""
         self.counts = Counts()
         self._client = client
         self._redis = redis

@@ -442,4 +442,13 @@ greatest(
         "      and m.request_id is not null\n",
         "      and false\n",
     ),
+    _guard(
+        "functions/list_events",
+        "stop at the horizon",
+        "events_against_late_commit",
+        """
+              and r.xid < v_horizon
+""",
+        "\n",
+    ),
 )

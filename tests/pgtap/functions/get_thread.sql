@@ -38,7 +38,7 @@ language sql
 as $function$
 select jsonb_build_object(
     'conversation', (
-        select to_jsonb(c) - '{owner_id, version, active_at, truncated_at}'::text[]
+        select to_jsonb(c) - '{owner_id, active_at, truncated_at}'::text[]
         from public.conversations as c
         where c.owner_id = expected.owner_id
     ),

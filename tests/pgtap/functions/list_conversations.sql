@@ -40,7 +40,7 @@ $function$;
 select is(
     list_conversations(1) #> '{conversations,0}',
     (
-        select to_jsonb(c) - '{owner_id, version, active_at, truncated_at}'::text[]
+        select to_jsonb(c) - '{owner_id, active_at, truncated_at}'::text[]
         from public.conversations as c
         where c.continuation_id = 'talk 10'
     ),
