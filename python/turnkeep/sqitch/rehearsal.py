@@ -138,7 +138,8 @@ class Rehearsal:
         changes: Sequence[Change],
         states: Sequence[Mapping[str, str]],
     ) -> None:
-        engine.variables = self.revert_variables
+        # The rows are the rehearsal's own.
+        engine.variables = {**self.revert_variables, "allow_data_loss": "1"}
         for number in range(len(changes) - 1, -1, -1):
             engine.revert(changes[number - 1].id if number else None)
             label = changes[number].label
