@@ -36,6 +36,7 @@ from psycopg.conninfo import conninfo_to_dict
 from turnkeep.embedded.account import Account
 from turnkeep.embedded.binaries import find_binaries
 from turnkeep.embedded.throwaway import FORGETFUL, throwaway
+from turnkeep.errors import TurnkeepError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,26 +78,45 @@ class Server:
 
     cluster: Cluster
     binaries: Binaries
+    process: subprocess.Popen[bytes] | None = None
+    """The postmaster, once it was started again."""
 
     def kill(self) -> None:
         """Kill all its processes at once, so that nobody tidies up."""
         pid = self.cluster.postmaster()
         assert pid is not None
+        # Held still, it starts no process that would be missed.
+        os.kill(pid, signal.SIGSTOP)
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         for each in (pid, *map(int, children)):
             with suppress(ProcessLookupError):
                 os.kill(each, signal.SIGKILL)
+        if self.process:
+            self.process.wait()
 
     def start(self) -> None:
         """Start it again, through its recovery."""
         account = Account.for_server(self.cluster.data)
         binaries = self.binaries.within_reach(account, self.cluster.directory)
         settings = {**FORGETFUL, **SETTINGS}
-        self.cluster.launch(binaries, account, settings, dies_with_us=True)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.process = self.cluster.launch(
+                    binaries, account, settings, dies_with_us=True
+                )
+            except TurnkeepError:
+                # A process that is dying still holds the shared memory.
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
 
     def stop(self) -> None:
         """Stop it if it runs."""
-        self.cluster.stop()
+        if self.process:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait()
 
 
 @contextmanager
