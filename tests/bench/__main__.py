@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import cleanup, links, pages, prices, turns
+from bench import cleanup, events, links, pages, prices, turns
 
 COMMANDS = {
     "turns": turns.main,
@@ -12,6 +12,7 @@ COMMANDS = {
     "links": links.main,
     "pages": pages.main,
     "prices": prices.main,
+    "events": events.main,
 }
 
 
