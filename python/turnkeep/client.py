@@ -255,7 +255,7 @@ class AsyncClient(_Client["AsyncTransport"]):
     """Calls a database through a pool of connections; belongs to one event loop.
 
     `reply = await client(append_turn(...))`. The pool opens at the first call. Close
-    the client, or use it as a context manager; otherwise it ends with its loop.
+    the client before its loop ends, or use it as a context manager.
     """
 
     def __init__(  # noqa: PLR0913  each is a choice of its own
@@ -280,6 +280,8 @@ class AsyncClient(_Client["AsyncTransport"]):
     @classmethod
     def shared(cls, target: Target = None) -> AsyncClient:
         """Give the one client of the running loop for this database.
+
+        Close it before the loop ends.
 
         :raises RuntimeError: no loop runs
         """

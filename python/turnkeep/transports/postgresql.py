@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from copy import copy
 from functools import cache
 from threading import Lock
@@ -32,7 +33,7 @@ from turnkeep.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import Iterable
     from uuid import UUID
 
     from turnkeep.calls import Call, Function
@@ -234,8 +235,12 @@ class AsyncLazyPool:
         """Make the pool; one that was there belongs to the process that opened it."""
         self._lock = asyncio.Lock()
         self._is_open = False
-        self._closing: AsyncGenerator[None, None] | None = None
-        self.pool = AsyncConnectionPool[Any](**self._description)
+        self._closing: asyncio.Task[None] | None = None
+        self._connections: WeakSet[psycopg.AsyncConnection[Any]] = WeakSet()
+        self.pool = AsyncConnectionPool[Any](**self._description, configure=self._note)
+
+    async def _note(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connections.add(connection)
 
     async def get(self) -> AsyncConnectionPool[Any]:
         """Give the pool, open.
@@ -254,8 +259,11 @@ class AsyncLazyPool:
                         raise unreachable(cause) from cause
                     await connection.close()
                     await self.pool.open()
-                    self._closing = closing_with_loop(self.pool)
-                    await anext(self._closing)
+                    self._closing = asyncio.create_task(
+                        close_when_cancelled(self.pool, self._connections)
+                    )
+                    # A task that was cancelled before it began would close nothing.
+                    await asyncio.sleep(0)
                     self._is_open = True
         return self.pool
 
@@ -264,17 +272,25 @@ class AsyncLazyPool:
         async with self._lock:
             self._is_open = True
             if self._closing:
-                await self._closing.aclose()
+                self._closing.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._closing
 
 
-async def closing_with_loop(
+async def close_when_cancelled(
     pool: AsyncConnectionPool[Any],
-) -> AsyncGenerator[None, None]:
-    """Close a pool when this generator is closed: the loop does so before it ends."""
+    connections: Iterable[psycopg.AsyncConnection[Any]],
+) -> None:
+    """Close a pool when this task is cancelled, which a loop does before it ends."""
     try:
-        yield
+        await asyncio.Event().wait()
     finally:
-        await pool.close()
+        # The loop cancels the pool's workers too, and the pool waits for them. It asks
+        # them to end first: one that was just connected can miss that it was cancelled.
+        with suppress(asyncio.CancelledError):
+            await pool.close()
+        for connection in list(connections):
+            await connection.close()
 
 
 _lazy_pools: WeakSet[LazyPool | AsyncLazyPool] = WeakSet()

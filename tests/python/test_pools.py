@@ -1,0 +1,188 @@
+"""One pool per process and database: threads, loops, forks, a pooler, the exit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from support.marks import require
+from turnkeep.calls import append_turn
+from turnkeep.client import AsyncClient, connect
+from turnkeep.embedded.account import Account
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from turnkeep.calls import NewMessage
+
+HELLO: list[NewMessage] = [{"role": "user", "content": "Hello"}]
+OTHERS = (
+    "select count(*) from pg_stat_activity"
+    " where datname = current_database() and pid <> pg_backend_pid()"
+)
+
+
+def sessions(connection: psycopg.Connection[Any]) -> int:
+    """Count the server's sessions in the database, this one left out."""
+    row = connection.execute(OTHERS).fetchone()
+    assert row
+    return int(row[0])
+
+
+def test_each_loop_has_one_client_and_one_pool(
+    database: str, connection: psycopg.Connection[Any]
+) -> None:
+    counted: list[int] = []
+    barrier = threading.Barrier(4, lambda: counted.append(sessions(connection)))
+
+    async def one(number: int) -> AsyncClient:
+        client = AsyncClient.shared(database)
+        await client(append_turn(f"c{number % 3}", HELLO))
+        return client
+
+    async def loop() -> AsyncClient:
+        clients = set(await asyncio.gather(*map(one, range(16))))
+        barrier.wait(60)
+        (client,) = clients
+        await client.close()
+        return client
+
+    with ThreadPoolExecutor(4) as threads:
+        futures = [threads.submit(asyncio.run, loop()) for _ in range(4)]
+        clients = {future.result() for future in futures}
+    assert len(clients) == 4
+    assert 4 <= counted[0] <= 4 * 10
+    stored = connection.execute("select count(*) from public.messages").fetchone()
+    assert stored == (64,)
+
+
+def script(database: str, text: str) -> str:
+    """Run a program with the database as its environment; it may not warn."""
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(text)],
+        env={**os.environ, "TURNKEEP_DATABASE_URL": database},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_forked_process_has_a_pool_of_its_own_and_leaves_the_parents_alone(
+    database: str, connection: psycopg.Connection[Any]
+) -> None:
+    printed = script(
+        database,
+        """
+        import os, sys
+        from turnkeep import Client
+        from turnkeep.calls import append_turn, health
+        say = lambda name: append_turn(name, [{"role": "user", "content": "x"}])
+        Client.shared()(say("parent"))
+        child = os.fork()
+        Client.shared()(say("child"))
+        if not child:
+            sys.exit()    # an exit with all that is registered for it
+        _, status = os.waitpid(child, 0)
+        for _ in range(3):
+            Client.shared()(say("parent"))
+        print(status, Client.shared().retries)
+        """,
+    )
+    assert printed == "0 0\n"
+    stored = connection.execute(
+        "select continuation_id, next_seq from public.conversations order by 1"
+    ).fetchall()
+    assert stored == [("child", 3), ("parent", 5)]
+    while sessions(connection):
+        pass
+
+
+def test_the_shared_client_is_closed_at_exit(database: str) -> None:
+    assert (
+        script(
+            database,
+            """
+        from turnkeep import Client
+        from turnkeep.calls import health
+        print(Client.shared()(health()).status)
+        """,
+        )
+        == "ok\n"
+    )
+
+
+@contextmanager
+def pgbouncer(database: str) -> Iterator[str]:
+    """Run Debian's pgbouncer in transaction mode over one connection to the server."""
+    parts = conninfo_to_dict(database)
+    with TemporaryDirectory(prefix="turnkeep-") as name:
+        directory = Path(name)
+        account = Account.for_server(directory)
+        account.give(directory)
+        settings = directory / "pgbouncer.ini"
+        settings.write_text(
+            "[databases]\n"
+            f"* = host={parts['host']} port={parts.get('port', 5432)}"
+            f" user={parts['user']}\n"
+            "[pgbouncer]\n"
+            f"unix_socket_dir = {directory}\n"
+            "listen_port = 6543\n"
+            "auth_type = any\n"
+            "pool_mode = transaction\n"
+            "default_pool_size = 1\n"
+        )
+        process = subprocess.Popen(  # noqa: S603
+            [require("pgbouncer"), settings],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            **account.switch,
+        )
+        try:
+            assert process.stderr
+            for line in process.stderr:
+                if "listening on unix" in line:
+                    break
+            yield make_conninfo(database, host=str(directory), port=6543)
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def test_a_pooler_in_transaction_mode_is_no_different(database: str) -> None:
+    with pgbouncer(database) as conninfo:
+        with connect(conninfo, max_size=4) as client, ThreadPoolExecutor(4) as threads:
+            user = client.acting_as(uuid4())
+            replies = threads.map(
+                lambda number: (user if number % 2 else client)(
+                    append_turn("c", HELLO)
+                ),
+                range(40),
+            )
+            assert Counter(reply.next_seq for reply in replies) == dict.fromkeys(
+                range(2, 22), 2
+            )
+            assert client.retries == 0
+        with psycopg.connect(conninfo, prepare_threshold=None) as session:
+            left = session.execute(
+                "select (select count(*) from pg_prepared_statements), current_user,"
+                " current_setting('request.jwt.claims', true)"
+            ).fetchone()
+    assert left == (0, conninfo_to_dict(database)["user"], "")
