@@ -2,9 +2,11 @@
 
 begin;
 
-select 1 / (
-    public.set_search_language(s.language) = jsonb_build_object('language', s.language)
-)::integer
+select
+    1 / (
+        public.set_search_language(s.language)
+        = jsonb_build_object('language', s.language)
+    )::integer
 from turnkeep.search_state as s;
 
 select

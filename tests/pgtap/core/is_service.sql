@@ -6,7 +6,12 @@ create role tk_backend nologin;
 create role tk_gateway nologin noinherit;
 grant service_role to tk_backend, tk_gateway;
 -- Who deployed need not be a superuser.
-grant tk_backend, tk_gateway to current_user;
+do $do$
+begin
+    execute format('grant tk_backend, tk_gateway to %I', current_user);
+end
+$do$;
+
 grant usage on schema turnkeep to tk_gateway;
 grant execute on function turnkeep.is_service() to tk_gateway;
 
