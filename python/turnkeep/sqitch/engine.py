@@ -73,6 +73,10 @@ class Engine:
     registry: Registry = field(init=False)
     session: Session = field(init=False)
     _is_locked: bool = field(init=False, default=False)
+    _client: str | None = field(init=False)
+    """The psql for scripts that need one, None when there is none."""
+    _psql_variables: Mapping[str, str] = field(init=False)
+    """All that a script begins with."""
 
     def __post_init__(self) -> None:
         """Take the session over."""
@@ -86,6 +90,12 @@ class Engine:
             target.name,
             self.session.write,
         )
+        config = self.project.config
+        named = config.get(f"target.{target.name}.client") or config.get(
+            "engine.pg.client"
+        )
+        self._client = shutil.which(named or "psql")
+        self._psql_variables = self._begin_variables()
 
     def deploy(
         self, to: str | None = None, *, mode: Mode = "all", verify: bool = True
@@ -208,7 +218,7 @@ class Engine:
 
     def load_script(self, path: Path, kind: scripts.Kind) -> Script:
         """Read a script, and say so when it cannot be one transaction."""
-        loaded = scripts.load(path, kind, self._psql_variables(), self._client)
+        loaded = scripts.load(path, kind, self._psql_variables, self._client)
         if loaded.separate and kind != "verify":
             self.report.vent(
                 f"{loaded.separate}; the script and its registry entry are committed "
@@ -396,16 +406,7 @@ class Engine:
                 self.report.vent(f"Verify script {path} does not exist")
         return _Loaded(script_hash, deploy, check)
 
-    @property
-    def _client(self) -> str | None:
-        """Give the psql for scripts that need one, None when there is none."""
-        config, target = self.project.config, self.project.target
-        named = config.get(f"target.{target.name}.client") or config.get(
-            "engine.pg.client"
-        )
-        return shutil.which(named or "psql")
-
-    def _psql_variables(self) -> dict[str, str]:
+    def _begin_variables(self) -> dict[str, str]:
         info = self.connection.info
         return {
             "DBNAME": info.dbname,

@@ -8,6 +8,7 @@ looks up later ("the change before", "as of this tag") goes by their order.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, LiteralString
 
@@ -731,8 +732,8 @@ class Registry:
         return rows[0][0] if rows else None
 
     def _run(self, query: LiteralString, *values: object) -> None:
-        statement = SQL(query).format(registry=Identifier(self.schema), utc=_UTC)
-        self._write(psycopg.ClientCursor(self.connection).mogrify(statement, values))
+        text = _composed(query, self.schema)
+        self._write(psycopg.ClientCursor(self.connection).mogrify(text, values))
 
     def _write(self, statement: str) -> None:
         if self.write:
@@ -763,6 +764,11 @@ class Registry:
             raise RegistryError(
                 said(error), where=where, hint=error.diag.message_hint
             ) from error
+
+
+@cache
+def _composed(query: LiteralString, schema: str) -> bytes:
+    return SQL(query).format(registry=Identifier(schema), utc=_UTC).as_bytes()
 
 
 def _event(row: tuple[Any, ...]) -> Event:

@@ -102,6 +102,18 @@ class Script:
         return "advisory" in self.text.lower() or self.is_dynamic
 
     @property
+    def shares_messages(self) -> bool:
+        """Tell whether it can be sent in one message with other scripts."""
+        return not (
+            self.separate
+            or self.mentions_advisory_locks
+            or any(
+                each.data is not None or each.is_several or each.tokens[:1] == ("copy",)
+                for each in self.statements
+            )
+        )
+
+    @property
     def keeps_session(self) -> bool:
         """Tell whether nothing in it can change the session that it runs in."""
         return not self.is_dynamic and all(

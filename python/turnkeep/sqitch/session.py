@@ -29,6 +29,8 @@ from turnkeep.sqitch.errors import (
     BlockedError,
     RegistryError,
     ScriptFailedError,
+    ServerError,
+    SqitchError,
     VerifyFailedError,
 )
 from turnkeep.sqitch.lexer import Scanner, Statement, is_variable_name
@@ -46,11 +48,10 @@ from turnkeep.sqitch.server import lost, said
 from turnkeep.sqitch.watching import Blocker, again, blockers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from psycopg.pq.abc import PGresult
 
-    from turnkeep.sqitch.errors import SqitchError
     from turnkeep.sqitch.report import Report
     from turnkeep.sqitch.script import Script
 
@@ -116,6 +117,12 @@ class _Step:
     output: Output | None = None
     is_verify: bool = False
     is_registry: bool = False
+    then: Callable[[], None] | None = None
+    """Called as soon as the server has done it."""
+
+
+class _NotParsedError(Exception):
+    """The server could not parse a message, and has done nothing of it."""
 
 
 @dataclass(slots=True)
@@ -137,6 +144,8 @@ class Session:
     _next: _Step | None = field(init=False, default=None)
     _rows: int | None = field(init=False, default=None)
     """How many rows the last statement of a script returned or changed."""
+    _is_shared: bool = field(init=False, default=False)
+    """Whether the scripts of several changes are in one message."""
     _elsewhere: psycopg.Connection[Any] | None = field(init=False, default=None)
     r"""Where ``\\connect`` went."""
 
@@ -217,6 +226,46 @@ class Session:
             self.put(*_RESET_AFTER_ROLLBACK)
             self.flush()
             self.release_locks(script)
+
+    def verify_in_turn(
+        self, scripts: Sequence[Script], ended: Callable[[SqitchError | None], None]
+    ) -> None:
+        """Run verify scripts that share messages, each in a transaction of its own.
+
+        ``ended`` is called after each, in their order, with what is wrong with it.
+        Raises ServerError.
+        """
+        waiting = list(scripts)
+        size = _LONGEST_MESSAGE // 2
+
+        def pass_one() -> None:
+            waiting.pop(0)
+            ended(None)
+
+        while waiting:
+            together = _first_of(waiting, size)
+            self._is_shared = len(together) > 1
+            try:
+                for script in together:
+                    self.put("begin")
+                    self._put_lock_timeout()
+                    self.run(script, is_verify=True)
+                    # After the rollback they would begin the next transaction.
+                    if not script.keeps_session:
+                        self.put(*_RESET_AFTER_ROLLBACK)
+                    self._add(_Step("rollback", then=pass_one))
+                self.flush()
+            except ServerError:
+                raise
+            except _NotParsedError:
+                self._abandon()
+                size = 0
+            except SqitchError as error:
+                self._abandon()
+                waiting.pop(0)
+                ended(error)
+            finally:
+                self._is_shared = False
 
     def run_alone(
         self,
@@ -410,6 +459,8 @@ class Session:
                 if step.output:
                     self._rows = result.command_tuples or result.ntuples
                     step.output.rows(result)
+                if step.then:
+                    step.then()
                 # A single step may be several statements.
                 index = min(index + 1, len(steps) - 1)
                 self._step = steps[index]
@@ -420,6 +471,14 @@ class Session:
             self._step = self._next = None
         if failure:
             before = sum(len(each.sql) + 2 for each in steps[:index])
+            status = self._active.info.transaction_status
+            if self._is_shared and not index and status == TransactionStatus.IDLE:
+                raise _NotParsedError
+            position = int(failure.diag.statement_position or 0)
+            # What cannot be parsed is found before the first statement is run.
+            while index + 1 < len(steps) and position > before + len(steps[index].sql):
+                before += len(steps[index].sql) + 2
+                index += 1
             raise self._failure(failure, steps[index], before)
 
     def _results(self, message: bytes) -> Iterator[PGresult]:
@@ -831,6 +890,18 @@ def _instead(
         if step is Control.ROLLBACK:
             yield "rollback to savepoint turnkeep"
         yield "release savepoint turnkeep"
+
+
+def _first_of(scripts: Sequence[Script], size: int) -> list[Script]:
+    """Give the first scripts that have this many characters together, at least one."""
+    total = 0
+    first: list[Script] = []
+    for script in scripts:
+        total += sum(len(each.sql) for each in script.statements)
+        if first and total > size:
+            break
+        first.append(script)
+    return first
 
 
 def _shell(command: str, environment: dict[str, str], report: Report) -> str:

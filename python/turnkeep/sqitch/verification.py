@@ -12,6 +12,7 @@ from turnkeep.sqitch.errors import (
     UnknownChangeError,
     VerifyFailedError,
 )
+from turnkeep.sqitch.script import Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +22,19 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.project import Project
     from turnkeep.sqitch.registry import Deployed, Registry
     from turnkeep.sqitch.report import Report
-    from turnkeep.sqitch.script import Script
     from turnkeep.sqitch.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A deployed change to be verified."""
+
+    label: str
+    width: int
+    remarks: Sequence[str]
+    """What is wrong with its place in the plan."""
+    path: Path | None
+    """Its verify script, None when none is to be run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +101,11 @@ class Verification:
         )
         errors = 0
         seen: set[int] = set()
+        shared: list[tuple[_Look, Script]] = []
         for expected, change in enumerate(changes, start=first):
-            started = time.monotonic()
-            self.report.begin("*", change.label, width)
             index = plan.index_of(change.id)
             remarks: list[str] = []
+            path = None
             if index is None:
                 remarks.append("Not present in the plan")
             else:
@@ -101,11 +113,17 @@ class Verification:
                 if index != expected:
                     remarks.append("Out of order")
             if index is None or not plan.changes[index].is_reworked:
-                remarks += self._script(change, rework_tags.get(change.id, ()))
-            for remark in remarks:
-                self.report.comment(remark)
-            self.report.end(ok=not remarks, seconds=time.monotonic() - started)
-            errors += len(remarks)
+                tags = rework_tags.get(change.id, ())
+                path = self.project.script("verify", change.name, tags)
+            look = _Look(change.label, width, remarks, path)
+            script = self._read(path)
+            if isinstance(script, Script) and script.shares_messages:
+                shared.append((look, script))
+                continue
+            errors += self._in_turn(shared)
+            shared.clear()
+            errors += self._alone(look, script)
+        errors += self._in_turn(shared)
         for index, each in enumerate(planned, start=first):
             if index not in seen:
                 self.report.begin("*", each.label, width)
@@ -113,24 +131,66 @@ class Verification:
                 errors += 1
         return errors
 
-    def _script(self, change: Deployed, rework_tags: Sequence[str]) -> list[str]:
-        """Run a change's verify script; give what is wrong with it."""
-        path = self.project.script("verify", change.name, rework_tags)
-        if not path.exists():
-            self.report.vent(f"Verify script {path} does not exist")
-            return []
+    def _read(self, path: Path | None) -> Script | ScriptError | None:
+        """Read a verify script; give what is wrong with it, None when there is none."""
+        if path is None or not path.exists():
+            return None
         try:
-            script = self.load(path)
-            self.session.verify_alone(script)
+            return self.load(path)
         except ScriptError as error:
-            self.report.vent(str(error))
-            return [f'Verify script "{path}" failed.']
-        except VerifyFailedError as error:
-            return [error.message]
-        except SqitchError:
+            return error
+
+    def _in_turn(self, shared: Sequence[tuple[_Look, Script]]) -> int:
+        """Run scripts that share messages; give how many things are wrong."""
+        if not shared:
+            return 0
+        errors = 0
+        looks = iter([look for look, _ in shared])
+        look = next(looks)
+        started = self._begin(look)
+
+        def ended(error: SqitchError | None) -> None:
+            nonlocal errors, look, started
+            errors += self._end(look, started, error)
+            if following := next(looks, None):
+                look, started = following, self._begin(following)
+
+        self.session.verify_in_turn([script for _, script in shared], ended)
+        return errors
+
+    def _alone(self, look: _Look, script: Script | ScriptError | None) -> int:
+        """Run a script by itself; give how many things are wrong."""
+        started = self._begin(look)
+        failure: SqitchError | None = None
+        if isinstance(script, ScriptError):
+            failure = script
+        elif script:
+            try:
+                self.session.verify_alone(script)
+            except SqitchError as error:
+                failure = error
+        elif look.path:
+            self.report.vent(f"Verify script {look.path} does not exist")
+        return self._end(look, started, failure)
+
+    def _begin(self, look: _Look) -> float:
+        self.report.begin("*", look.label, look.width)
+        return time.monotonic()
+
+    def _end(self, look: _Look, started: float, failure: SqitchError | None) -> int:
+        remarks = list(look.remarks)
+        if isinstance(failure, ScriptError):
+            self.report.vent(str(failure))
+            remarks.append(f'Verify script "{look.path}" failed.')
+        elif isinstance(failure, VerifyFailedError):
+            remarks.append(failure.message)
+        elif failure:
             self.report.end(ok=False)
-            raise
-        return []
+            raise failure
+        for remark in remarks:
+            self.report.comment(remark)
+        self.report.end(ok=not remarks, seconds=time.monotonic() - started)
+        return len(remarks)
 
     def _say_undeployed(self, changes: Sequence[Change]) -> None:
         if changes:
