@@ -70,13 +70,14 @@ def test_each_loop_has_one_client_and_one_pool(
     assert stored == (64,)
 
 
-def script(database: str, text: str) -> str:
+def script(database: str, text: str, timeout: float | None = None) -> str:
     """Run a program with the database as its environment; it may not warn."""
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(text)],
         env={**os.environ, "TURNKEEP_DATABASE_URL": database},
         capture_output=True,
         text=True,
+        timeout=timeout,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -125,6 +126,43 @@ def test_the_shared_client_is_closed_at_exit(database: str) -> None:
         )
         == "ok\n"
     )
+
+
+def test_a_loop_ends_whatever_its_pool_is_doing(
+    database: str, connection: psycopg.Connection[Any]
+) -> None:
+    printed = script(
+        database,
+        """
+        import asyncio, logging
+        from turnkeep.calls import health
+        from turnkeep.client import AsyncClient, connect_async
+        logging.getLogger("psycopg").disabled = True    # "query cancelled"
+        logging.getLogger("psycopg.pool").disabled = True
+        logging.getLogger("asyncio").setLevel(logging.ERROR)    # "slow callback"
+
+        async def cut(steps):
+            client = connect_async()
+            calls = [asyncio.create_task(client(health())) for _ in range(4)]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+                if any(call.done() for call in calls):
+                    break
+
+        async def leave():
+            client = connect_async()
+            await client(health())    # and the pool grows for a second connection
+
+        for round in range(10):
+            asyncio.run(cut(4 ** round))
+            asyncio.run(leave())
+        print("ended")
+        """,
+        timeout=120,
+    )
+    assert printed == "ended\n"
+    while sessions(connection):
+        pass
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
 
 from turnkeep.errors import (
@@ -33,7 +34,6 @@ from turnkeep.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from uuid import UUID
 
     from turnkeep.calls import Call, Function
@@ -235,12 +235,33 @@ class AsyncLazyPool:
         """Make the pool; one that was there belongs to the process that opened it."""
         self._lock = asyncio.Lock()
         self._is_open = False
-        self._closing: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._kept = asyncio.Event()
         self._connections: WeakSet[psycopg.AsyncConnection[Any]] = WeakSet()
         self.pool = AsyncConnectionPool[Any](**self._description, configure=self._note)
 
     async def _note(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._connections.add(connection)
+
+    async def _keep(self) -> None:
+        """Open the pool; close it when cancelled, as a loop does before it ends.
+
+        A worker of the pool that is cancelled while it connects goes on, and the loop
+        waits for it for ever: only closing the pool ends the workers. So nothing but
+        this task may open it, which a loop that ends either cancels, or never begins.
+        """
+        try:
+            await self.pool.open()
+            self._kept.set()
+            await asyncio.Event().wait()
+        finally:
+            # When its workers are cancelled too, the pool forgets its connections.
+            with suppress(asyncio.CancelledError):
+                await self.pool.close()
+            for connection in list(self._connections):
+                # One in use is closed when it is returned.
+                if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+                    await connection.close()
 
     async def get(self) -> AsyncConnectionPool[Any]:
         """Give the pool, open.
@@ -258,12 +279,10 @@ class AsyncLazyPool:
                     except psycopg.Error as cause:
                         raise unreachable(cause) from cause
                     await connection.close()
-                    await self.pool.open()
-                    self._closing = asyncio.create_task(
-                        close_when_cancelled(self.pool, self._connections)
-                    )
-                    # A task that was cancelled before it began would close nothing.
-                    await asyncio.sleep(0)
+                    # Not none: who made it was cancelled while waiting.
+                    if self._keeper is None:
+                        self._keeper = asyncio.create_task(self._keep())
+                    await self._kept.wait()
                     self._is_open = True
         return self.pool
 
@@ -271,26 +290,10 @@ class AsyncLazyPool:
         """Close the pool for good."""
         async with self._lock:
             self._is_open = True
-            if self._closing:
-                self._closing.cancel()
+            if self._keeper:
+                self._keeper.cancel()
                 with suppress(asyncio.CancelledError):
-                    await self._closing
-
-
-async def close_when_cancelled(
-    pool: AsyncConnectionPool[Any],
-    connections: Iterable[psycopg.AsyncConnection[Any]],
-) -> None:
-    """Close a pool when this task is cancelled, which a loop does before it ends."""
-    try:
-        await asyncio.Event().wait()
-    finally:
-        # The loop cancels the pool's workers too, and the pool waits for them. It asks
-        # them to end first: one that was just connected can miss that it was cancelled.
-        with suppress(asyncio.CancelledError):
-            await pool.close()
-        for connection in list(connections):
-            await connection.close()
+                    await self._keeper
 
 
 _lazy_pools: WeakSet[LazyPool | AsyncLazyPool] = WeakSet()
