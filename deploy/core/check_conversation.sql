@@ -4,7 +4,7 @@
 begin;
 
 create function turnkeep.check_conversation(continuation_id text, metadata jsonb)
-returns void
+returns jsonb
 language plpgsql
 immutable
 parallel safe
@@ -37,11 +37,14 @@ begin
         raise exception 'metadata is larger than 256 KiB'
             using errcode = 'PT413', hint = 'Keep large values in a file.';
     end if;
+
+    return nullif(check_conversation.metadata, 'null');
 end
 $function$;
 
 comment on function turnkeep.check_conversation(text, jsonb) is
-$comment$Refuses what cannot be a conversation's continuation_id or metadata.
+$comment$Refuses what cannot be a conversation's continuation_id or metadata. Returns
+the metadata, null for none.
 
 Raises:
 - PT400 when metadata is not an object.

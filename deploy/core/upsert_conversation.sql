@@ -21,15 +21,13 @@ set enable_seqscan = off
 as $function$
 declare
     v_owner_id constant uuid := turnkeep.act_for(upsert_conversation.owner_id);
-    v_metadata constant jsonb := nullif(upsert_conversation.metadata, 'null');
+    v_metadata constant jsonb := turnkeep.check_conversation(
+        upsert_conversation.continuation_id, upsert_conversation.metadata
+    );
     v_is_new boolean;
     v_is_changed boolean;
     v_reply jsonb;
 begin
-    perform turnkeep.check_conversation(
-        upsert_conversation.continuation_id, v_metadata
-    );
-
     loop
         insert into public.conversations (
             owner_id, continuation_id, title, metadata

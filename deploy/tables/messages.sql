@@ -5,7 +5,27 @@
 begin;
 
 create table public.messages (
-    id uuid not null default turnkeep.new_id(),
+    -- What new_id returns, without a call of it for every row.
+    id uuid not null default encode(
+        set_bit(
+            set_bit(
+                overlay(
+                    uuid_send(gen_random_uuid()),
+                    substring(
+                        int8send(
+                            (date_part('epoch', clock_timestamp()) * 1000)::bigint
+                        ),
+                        3
+                    ),
+                    1,
+                    6
+                ),
+                52, 1
+            ),
+            53, 1
+        ),
+        'hex'
+    )::uuid,
     conversation_id uuid not null,
     owner_id uuid not null,
     seq bigint not null,

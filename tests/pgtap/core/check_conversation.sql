@@ -1,6 +1,6 @@
 begin;
 
-select plan(11);
+select plan(12);
 
 select
     throws_ok(
@@ -30,9 +30,14 @@ select
     )
 from (values ('[]'), ('"a"'), ('1')) as v (metadata);
 
-select lives_ok(
-    $$ select turnkeep.check_conversation('a', 'null') $$,
+select is(
+    turnkeep.check_conversation('a', 'null'), null::jsonb,
     'null is: it says that there is none'
+);
+
+select is(
+    turnkeep.check_conversation('a', '{"b": null}'), '{"b": null}',
+    'an object comes back as it is'
 );
 
 -- The text of {"a": "..."} has 9 bytes around the value.

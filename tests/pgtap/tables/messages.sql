@@ -1,11 +1,11 @@
 begin;
 
-select plan(31);
+select plan(33);
 
 select set_eq(
     $$
     select a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-        pg_get_expr(d.adbin, d.adrelid)
+        case when a.attname <> 'id' then pg_get_expr(d.adbin, d.adrelid) end
     from pg_attribute as a
     left join pg_attrdef as d on d.adrelid = a.attrelid and d.adnum = a.attnum
     where a.attrelid = 'public.messages'::regclass
@@ -18,7 +18,7 @@ select set_eq(
     ('conversation_id', 'uuid', true, null),
     ('created_at', 'timestamp with time zone', true, null),
     ('file_ids', 'uuid[]', false, null),
-    ('id', 'uuid', true, 'turnkeep.new_id()'),
+    ('id', 'uuid', true, null),
     ('metadata', 'jsonb', false, null),
     ('owner_id', 'uuid', true, null),
     ('request_id', 'text', false, null),
@@ -144,6 +144,45 @@ select throws_ok(
     'insert or update on table "messages" violates foreign key constraint '
     '"messages_conversation_id_owner_id_fkey"',
     'no message is without a conversation'
+);
+
+create temporary table made as
+select clock_timestamp() as before, m.id, clock_timestamp() as after
+from public.messages as m
+with no data;
+
+do $$
+begin
+    execute format(
+        'alter table made alter id set default %s',
+        (
+            select pg_get_expr(d.adbin, d.adrelid)
+            from pg_attrdef as d
+            where d.adrelid = 'public.messages'::regclass
+        )
+    );
+end $$;
+
+insert into made (before, after)
+select clock_timestamp(), clock_timestamp() + interval '1 second'
+from generate_series(1, 1000);
+
+select is(
+    (
+        select count(distinct m.id)
+        from made as m
+        where m.id::text ~ '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-'
+    ),
+    1000::bigint,
+    'its id is of version 7, as from new_id'
+);
+
+select is_empty(
+    $$
+    select m.id from made as m
+    where m.id not between turnkeep.id_at(m.before) and turnkeep.id_at(m.after)
+    $$,
+    'and in the order of time'
 );
 
 select
