@@ -146,10 +146,7 @@ select throws_ok(
     'no message is without a conversation'
 );
 
-create temporary table made as
-select clock_timestamp() as before, m.id, clock_timestamp() as after
-from public.messages as m
-with no data;
+create temporary table made (before timestamptz, id uuid, after timestamptz);
 
 do $$
 begin
@@ -164,7 +161,9 @@ begin
 end $$;
 
 insert into made (before, after)
-select clock_timestamp(), clock_timestamp() + interval '1 second'
+select
+    clock_timestamp() as before,
+    clock_timestamp() + interval '1 second' as after
 from generate_series(1, 1000);
 
 select is(
