@@ -1,6 +1,6 @@
 begin;
 
-select plan(9);
+select plan(10);
 
 insert into turnkeep.responses (
     owner_id, key, value, size_bytes, expires_at, last_hit_at
@@ -45,6 +45,14 @@ select is(
 );
 select is(
     cache_get(repeat('a', 64)) -> 'hits', '1', 'but once a second'
+);
+select set_eq(
+    $$
+    select left(r.key, 1) || ' of ' || (r.value #>> '{}') || ': ' || r.hits
+    from turnkeep.responses as r
+    $$,
+    array['a of service: 1', 'a of user: 1', 'b of service: 0', 'b of user: 0'],
+    'of this owner, under this key'
 );
 
 select

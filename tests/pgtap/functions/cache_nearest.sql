@@ -1,6 +1,6 @@
 begin;
 
-select plan(13);
+select plan(15);
 
 set local role service_role;
 
@@ -37,6 +37,7 @@ select is(
 select is(
     pg_temp.nearest('{0, 0, 1}'), '"up"', 'a vector is compared with those of its kind'
 );
+select is(pg_temp.nearest('{1, 0, 0}'), null, 'and with no other');
 select is(pg_temp.nearest('{0, 0}', 2), null, 'nothing is near to no direction');
 select is(
     round((cache_nearest(repeat('a', 64), '{1, 1}', 2) ->> 'distance')::numeric, 6),
@@ -63,10 +64,12 @@ select
     )
 from (values (null), ('{{1}}'), ('{1, null}')) as v (embedding);
 
-select throws_ok(
-    $$ select cache_nearest(repeat('a', 64), '{1}', 2.1) $$,
-    'PT422', 'max_distance is out of range', 'there is nothing behind the opposite'
-);
+select
+    throws_ok(
+        format('select cache_nearest(repeat(''a'', 64), ''{1}'', %s)', v.max_distance),
+        'PT422', 'max_distance is out of range', 'a distance is between 0 and 2'
+    )
+from (values (-0.1), (2.1)) as v (max_distance);
 select throws_ok(
     $$ select cache_nearest('a', '{1}') $$,
     'PT422', 'key is not a SHA-256', 'a scope is a digest'

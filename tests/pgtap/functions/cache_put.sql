@@ -1,6 +1,6 @@
 begin;
 
-select plan(16);
+select plan(17);
 
 insert into turnkeep.responses (owner_id, key, value, size_bytes, expires_at)
 select
@@ -10,6 +10,13 @@ select
     1 as size_bytes,
     now() - n.number * interval '1 day' as expires_at
 from generate_series(0, 3) as n (number);
+insert into turnkeep.responses (owner_id, key, value, size_bytes, expires_at)
+select
+    '22222222-2222-4222-8222-222222222222' as owner_id,
+    repeat('3', 64) as key,
+    '1' as value,
+    1 as size_bytes,
+    now() + interval '1 day' as expires_at;
 
 set local role service_role;
 
@@ -27,6 +34,10 @@ select set_eq(
     $$,
     array['0', '1'],
     'and two of those that have expired go, the oldest first'
+);
+select isnt(
+    cache_get(repeat('3', 64), '22222222-2222-4222-8222-222222222222'), null,
+    'but not what another owner has under the same key'
 );
 
 select cache_put(
