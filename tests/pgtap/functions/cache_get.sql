@@ -15,7 +15,8 @@ select
 from (
     values
     ('00000000-0000-0000-0000-000000000000'::uuid, 'service'),
-    ('11111111-1111-4111-8111-111111111111', 'user')
+    ('11111111-1111-4111-8111-111111111111', 'user'),
+    ('33333333-3333-4333-8333-333333333333', 'absent')
 ) as o (id, name)
 cross join (
     values ('a', interval '1 second'), ('b', '0 seconds')
@@ -51,7 +52,10 @@ select set_eq(
     select left(r.key, 1) || ' of ' || (r.value #>> '{}') || ': ' || r.hits
     from turnkeep.responses as r
     $$,
-    array['a of service: 1', 'a of user: 1', 'b of service: 0', 'b of user: 0'],
+    array[
+        'a of service: 1', 'a of user: 1', 'a of absent: 0',
+        'b of service: 0', 'b of user: 0', 'b of absent: 0'
+    ],
     'of this owner, under this key'
 );
 

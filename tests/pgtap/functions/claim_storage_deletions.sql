@@ -1,6 +1,6 @@
 begin;
 
-select plan(8);
+select plan(12);
 
 select
     throws_ok(
@@ -31,6 +31,50 @@ select register_files('[{"storage_path": "in both", "bucket_id": "bucket 2"}]');
 select is(
     claim_storage_deletions('worker') #>> '{deletions,0,bucket_id}', 'bucket 1',
     'a file of that path in another bucket saves no object'
+);
+
+-- Two of one path are due, the later one in the table first; a file names it again.
+delete from turnkeep.storage_deletions;
+insert into public.files (owner_id, bucket_id, storage_path, original_name)
+values ('00000000-0000-0000-0000-000000000000', 'bucket 2', 'due', 'due');
+insert into turnkeep.storage_deletions (owner_id, bucket_id, storage_path, due_at)
+values
+('00000000-0000-0000-0000-000000000000', 'bucket 2', 'due', now() - interval '1 hour'),
+('00000000-0000-0000-0000-000000000000', 'bucket 1', 'due', now() - interval '2 hours');
+
+select is(
+    claim_storage_deletions('worker', 1) #>> '{deletions,0,bucket_id}', 'bucket 1',
+    'what has been due for longer goes first'
+);
+select results_eq(
+    $$
+    select s.bucket_id collate "default", s.leased_by
+    from turnkeep.storage_deletions as s order by s.bucket_id
+    $$,
+    $$ values ('bucket 1', 'worker'), ('bucket 2', null) $$,
+    'a claim leases and drops none but what it takes'
+);
+
+delete from turnkeep.storage_deletions;
+insert into turnkeep.storage_deletions (owner_id, bucket_id, storage_path)
+select
+    '00000000-0000-0000-0000-000000000000' as owner_id,
+    'bucket 1' as bucket_id,
+    n.number::text as storage_path
+from generate_series(1, 1001) as n (number);
+
+select is(
+    jsonb_array_length(claim_storage_deletions('worker', null, null) -> 'deletions'),
+    1000, 'null stands for 1000 objects'
+);
+select results_eq(
+    $$
+    select s.due_at - now() as lease, count(*) from turnkeep.storage_deletions as s
+    where s.leased_by = 'worker'
+    group by 1
+    $$,
+    $$ values (interval '5 minutes', 1000::bigint) $$,
+    'and for 5 minutes'
 );
 
 select * from finish();

@@ -1,6 +1,6 @@
 begin;
 
-select plan(42);
+select plan(43);
 
 create temporary table talk as
 select
@@ -296,6 +296,17 @@ select throws_ok(
 );
 
 reset role;
+
+select results_eq(
+    $$
+    select c.deleted_count from pg_temp.orphan('a day old', '24 hours') as o (id)
+    cross join lateral cleanup_orphaned_files(
+        case when o.id is null then interval '0' end
+    ) as c
+    $$,
+    'values (1)',
+    'null stands for 24 hours'
+);
 
 select is(pg_temp.paths(), 'alice/linked', 'what is used is still there');
 

@@ -1,13 +1,13 @@
 begin;
 
-select plan(3);
+select plan(6);
 
 select
     throws_ok(
         format('select finish_storage_deletions(''w'', ''{}'', %L)', v.failed),
         'PT400', 'failed is not an array of failures', 'failures have an id'
     )
-from (values ('{}'), ('[{"id": "x"}]')) as v (failed);
+from (values ('{}'), ('[{"id": "x"}]'), ('[{}]')) as v (failed);
 
 select throws_ok(
     $$
@@ -17,6 +17,14 @@ select throws_ok(
     $$,
     'PT413', 'too many deletions', 'a report is about 1000 at most'
 );
+
+select
+    is(
+        finish_storage_deletions('w', null, v.failed),
+        '{"finished": 0, "retried": 0, "lost_lease": 0}',
+        'null stands for none'
+    )
+from (values (null::jsonb), ('null')) as v (failed);
 
 select * from finish();
 

@@ -187,7 +187,10 @@ $do$;
 insert into storage.buckets (id, name)
 values ('user-files', 'user-files'), ('generated-files', 'generated-files');
 insert into storage.objects (bucket_id, name, version)
-values ('user-files', 'a', 'v1'), ('user-files', 'b', 'v1');
+values
+('user-files', 'a', 'v1'), ('user-files', 'b', 'v1'),
+-- In the other bucket, of no concern.
+('generated-files', 'b', 'v9'), ('user-files', 'c', 'v9');
 
 select * from cleanup_orphaned_files('0');
 
