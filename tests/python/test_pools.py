@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from support.marks import require
 from turnkeep.calls import append_turn
-from turnkeep.client import AsyncClient, connect
+from turnkeep.client import AsyncClient, Client, connect
 from turnkeep.embedded.account import Account
 
 if TYPE_CHECKING:
@@ -163,6 +163,28 @@ def test_a_loop_ends_whatever_its_pool_is_doing(
     assert printed == "ended\n"
     while sessions(connection):
         pass
+
+
+def test_a_users_call_is_one_round_trip(database: str, tmp_path: Path) -> None:
+    sent = tmp_path / "messages"
+    opened: list[TracedConnection] = []
+
+    class TracedConnection(psycopg.Connection[Any]):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            opened.append(self)
+
+    with Client(database, max_size=1, connection_class=TracedConnection) as client:
+        user = client.acting_as(uuid4())
+        # Also when the statement is prepared: after five calls.
+        for _ in range(8):
+            user(append_turn("c", HELLO))
+            with sent.open("ab") as file:
+                opened[0].pgconn.trace(file.fileno())
+                user(append_turn("c", HELLO))
+                opened[0].pgconn.untrace()
+    kinds = Counter(line.split("\t")[3] for line in sent.read_text().splitlines())
+    assert (kinds["Sync"], kinds["ReadyForQuery"]) == (8, 8)
 
 
 @contextmanager

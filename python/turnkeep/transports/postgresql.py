@@ -115,7 +115,8 @@ class PostgreSQL(OverPool):
             try:
                 if self._claims is None:
                     return send(connection, call)
-                with connection.pipeline(), connection.transaction():
+                # What one Sync ends is one transaction, and one trip.
+                with connection.pipeline():
                     connection.execute(ASSUME_USER, (self._claims,))
                     cursor = connection.execute(*query(call))
                 return document(cursor)
@@ -162,7 +163,8 @@ class AsyncPostgreSQL(OverPool):
             try:
                 if self._claims is None:
                     return document(await connection.execute(*query(call)))
-                async with connection.pipeline(), connection.transaction():
+                # What one Sync ends is one transaction, and one trip.
+                async with connection.pipeline():
                     await connection.execute(ASSUME_USER, (self._claims,))
                     cursor = await connection.execute(*query(call))
                 return document(cursor)
