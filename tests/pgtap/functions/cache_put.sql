@@ -1,6 +1,6 @@
 begin;
 
-select plan(17);
+select plan(18);
 
 insert into turnkeep.responses (owner_id, key, value, size_bytes, expires_at)
 select
@@ -53,6 +53,12 @@ select is(
         2, now() + interval '1 hour', repeat('b', 64), '{0.5, 1}'::real[]
     ),
     'a later answer takes its place'
+);
+
+select is(
+    cache_put(repeat('c', 64), '1', null) ->> 'expires_at',
+    to_jsonb(now() + interval '1 day') #>> '{}',
+    'null stands for a day'
 );
 
 select cache_put(
