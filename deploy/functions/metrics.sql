@@ -84,13 +84,14 @@ begin
             from pg_stat_user_tables as t
             cross join lateral (
                 select coalesce(sum(c.relpages::bigint), 0) as pages
-                from pg_class as r
-                join pg_class as c
-                    on c.oid in (r.oid, r.reltoastrelid)
-                    or c.oid in (
-                        select i.indexrelid from pg_index as i where i.indrelid = r.oid
-                    )
-                where r.oid = t.relid
+                from (
+                    select t.relid as oid
+                    union all
+                    select r.reltoastrelid from pg_class as r where r.oid = t.relid
+                    union all
+                    select i.indexrelid from pg_index as i where i.indrelid = t.relid
+                ) as k
+                join pg_class as c on c.oid = k.oid
             ) as p
             where (t.schemaname, t.relname) in (
                 ('public', 'conversations'), ('public', 'messages'),
