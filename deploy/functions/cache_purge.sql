@@ -65,6 +65,7 @@ begin
         with oldest as (
             select e.owner_id, e.key, e.size_bytes, e.active_at
             from turnkeep.responses as e
+            where e.expires_at > now()
             order by e.active_at, e.key
             limit v_max_entries - least(v_expired_count, v_max_entries - 1)
             for update skip locked

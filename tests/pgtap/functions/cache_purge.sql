@@ -1,6 +1,6 @@
 begin;
 
-select plan(20);
+select plan(21);
 
 -- Six answers of 100 bytes, each used an hour later than the one before; two of them
 -- have expired.
@@ -156,6 +156,24 @@ update turnkeep.responses set expires_at = now();
 
 select is(
     cache_purge(null) -> 'expired', '1000', 'and null stands for 1000 a call'
+);
+
+-- Of those that have expired some are left, and all are older than this one.
+insert into turnkeep.responses (
+    owner_id, key, value, size_bytes, last_hit_at, expires_at
+)
+select
+    '11111111-1111-4111-8111-111111111111' as owner_id,
+    repeat('a', 64) as key,
+    '1' as value,
+    100 as size_bytes,
+    now() + interval '1 hour' as last_hit_at,
+    now() + interval '1 day' as expires_at;
+
+select is(
+    cache_purge(1, 0),
+    '{"expired": 1, "evicted": 1, "entries": 0, "bytes": 0, "more": true}',
+    'what has expired makes no room for what has not, nor is it counted as that'
 );
 
 select
