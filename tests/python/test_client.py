@@ -328,7 +328,7 @@ def test_one_process_has_one_client_and_one_pool_for_a_database(
     connection: psycopg.Connection[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    barrier = threading.Barrier(32)
+    barrier = threading.Barrier(64)
     probes: list[str] = []
     connect = psycopg.connect
 
@@ -344,8 +344,8 @@ def test_one_process_has_one_client_and_one_pool_for_a_database(
         client(append_turn(f"c{number % 3}", HELLO))
         return client
 
-    with ThreadPoolExecutor(32) as threads:
-        clients = set(threads.map(talk, range(32)))
+    with ThreadPoolExecutor(64) as threads:
+        clients = set(threads.map(talk, range(64)))
     try:
         assert len(clients) == 1
         assert probes == [database]
@@ -358,6 +358,6 @@ def test_one_process_has_one_client_and_one_pool_for_a_database(
         assert count
         assert 1 <= count[0] <= 10
         stored = connection.execute("select count(*) from public.messages").fetchone()
-        assert stored == (32,)
+        assert stored == (64,)
     finally:
         clients.pop().close()
