@@ -273,8 +273,9 @@ owner to turnkeep_api;
 
 comment on function
 turnkeep.append_turn(text, jsonb, jsonb, text, text, jsonb, uuid) is
-$comment$The body of public.append_turn. Runs as turnkeep_api, which row security
-binds: users hold no right to write, and here they write their own rows only.
+$comment$The body of public.append_turn. SECURITY DEFINER because users hold no
+right to write: it runs as turnkeep_api, which row security confines to the rows of
+the owner of the call.
 
 Locks: the conversation, then files.$comment$;
 

@@ -93,8 +93,9 @@ $function$;
 alter function turnkeep.delete_conversation(text, uuid) owner to turnkeep_api;
 
 comment on function turnkeep.delete_conversation(text, uuid) is
-$comment$The body of public.delete_conversation. Runs as turnkeep_api, which row
-security binds.
+$comment$The body of public.delete_conversation.
+SECURITY DEFINER because users hold no right to write: it runs as turnkeep_api, which
+row security confines to the rows of the owner of the call.
 
 Locks: the conversation, then its files in the order of their ids.$comment$;
 

@@ -169,8 +169,9 @@ alter function turnkeep.find_messages(text, integer, text, uuid) owner to turnke
 
 comment on function turnkeep.find_messages(text, integer, text, uuid) is
 $comment$Finds the messages of one owner that a query matches, for search_messages,
-which reads them with the rights of its caller. Runs as turnkeep_api, and names the
-owner in each statement: turnkeep.message_search has no policy that would do it.
+which reads them with the rights of its caller. SECURITY DEFINER because users hold no
+right to turnkeep.message_search, whose index no policy of theirs could use: it runs as
+turnkeep_api, and names the owner in each statement.
 
 Returns {"language", "matches": [{"conversation_id", "seq", "rank"}], "cursor"}.
 

@@ -188,7 +188,8 @@ $function$;
 alter function turnkeep.forget_owner(uuid, integer) owner to turnkeep_api;
 
 comment on function turnkeep.forget_owner(uuid, integer) is
-$comment$The body of public.forget_owner. Runs as turnkeep_api, which row security
+$comment$The body of public.forget_owner. SECURITY DEFINER because the service may
+delete no conversations or messages: it runs as turnkeep_api, which row security
 confines to the rows of the owner that is forgotten.
 
 Locks: a conversation, then its files in the order of their ids; at last the files

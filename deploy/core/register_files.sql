@@ -79,8 +79,9 @@ $function$;
 alter function turnkeep.register_files(jsonb, uuid) owner to turnkeep_api;
 
 comment on function turnkeep.register_files(jsonb, uuid) is
-$comment$The body of public.register_files. Runs as turnkeep_api, which row security
-binds.
+$comment$The body of public.register_files.
+SECURITY DEFINER because users hold no right to write: it runs as turnkeep_api, which
+row security confines to the rows of the owner of the call.
 
 Locks: files, as turnkeep.upsert_files does.$comment$;
 

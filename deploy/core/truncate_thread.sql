@@ -152,8 +152,9 @@ $function$;
 alter function turnkeep.truncate_thread(text, bigint, uuid) owner to turnkeep_api;
 
 comment on function turnkeep.truncate_thread(text, bigint, uuid) is
-$comment$The body of public.truncate_thread. Runs as turnkeep_api, which row security
-binds.
+$comment$The body of public.truncate_thread.
+SECURITY DEFINER because users hold no right to write: it runs as turnkeep_api, which
+row security confines to the rows of the owner of the call.
 
 Locks: the conversation, then files in the order of their ids.$comment$;
 

@@ -70,8 +70,9 @@ alter function turnkeep.unlink_files_from_conversation(uuid, uuid[])
 owner to turnkeep_api;
 
 comment on function turnkeep.unlink_files_from_conversation(uuid, uuid[]) is
-$comment$The body of public.unlink_files_from_conversation. Runs as turnkeep_api,
-which row security binds.
+$comment$The body of public.unlink_files_from_conversation.
+SECURITY DEFINER because users hold no right to write: it runs as turnkeep_api, which
+row security confines to the rows of the owner of the call.
 
 Locks: the conversation, then the files in the order of their ids.$comment$;
 

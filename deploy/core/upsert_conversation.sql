@@ -109,8 +109,9 @@ alter function turnkeep.upsert_conversation(text, text, jsonb, uuid)
 owner to turnkeep_api;
 
 comment on function turnkeep.upsert_conversation(text, text, jsonb, uuid) is
-$comment$The body of public.upsert_conversation. Runs as turnkeep_api, which row
-security binds.
+$comment$The body of public.upsert_conversation.
+SECURITY DEFINER because users hold no right to write: it runs as turnkeep_api, which
+row security confines to the rows of the owner of the call.
 
 Locks: the conversation.$comment$;
 

@@ -1,7 +1,7 @@
 -- What holds for every function, present and future.
 begin;
 
-select plan(23);
+select plan(24);
 
 create temporary view ours as
 select
@@ -178,6 +178,15 @@ select is_empty(
     where o.prosecdef <> (o.proowner = 'turnkeep_api'::regrole)
     $$,
     'turnkeep_api owns the functions that run as their owner, and no others'
+);
+
+select is_empty(
+    $$
+    select o.oid::regprocedure from ours as o
+    where o.prosecdef
+      and o.comment !~ 'SECURITY DEFINER because '
+    $$,
+    'a function that runs as its owner says why'
 );
 
 select is_empty(
