@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.redis_server import RedisServer, redis_server
-from turnkeep import cache
-from turnkeep.cache import Redis, Request, Responses, Threads, canonical_json
+from turnkeep.cache import Redis, Request, Responses, Threads, canonical_json, threads
 from turnkeep.calls import (
     append_turn,
     cache_put,
@@ -124,8 +123,8 @@ def test_a_write_is_seen_by_others_at_once(
 def test_each_kind_of_removal_is_needed(
     client: Client, redis: Redis, write: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "WRITES_BY_NAME", cache.WRITES_BY_NAME - {write})
-    monkeypatch.setattr(cache, "WRITES_BY_ID", cache.WRITES_BY_ID - {write})
+    monkeypatch.setattr(threads, "WRITES_BY_NAME", threads.WRITES_BY_NAME - {write})
+    monkeypatch.setattr(threads, "WRITES_BY_ID", threads.WRITES_BY_ID - {write})
     if write == "forget_owner":
         monkeypatch.setattr(Threads, "forget_owner", lambda *_: None)
     assert not is_seen(client, redis, write, reads_first=False)
@@ -165,9 +164,9 @@ def test_a_reader_that_was_slower_than_a_writer_puts_nothing(
     fill(client)
     writer = Threads(client, redis)
     if not guard:
-        unguarded = cache.PUT.replace("~= ARGV[2]", "== '-'")
+        unguarded = threads.PUT.replace("~= ARGV[2]", "== '-'")
         unguarded = unguarded.replace("redis.call('PTTL', KEYS[2])", "ARGV[5]")
-        monkeypatch.setattr(cache, "PUT", unguarded)
+        monkeypatch.setattr(threads, "PUT", unguarded)
 
     class Slow:
         user_id = None
