@@ -52,6 +52,14 @@ class Project:
         """Where the Storage API is."""
         return self.url.removesuffix(REST_PATH) + STORAGE_PATH
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What goes with each request: the key, as a token too when it is one."""
+        headers = {"apikey": self.key}
+        if not self.key.startswith("sb_"):
+            headers["Authorization"] = f"Bearer {self.key}"
+        return headers
+
 
 Address = Direct | Project
 Target = str | Mapping[str, str] | Address | None
@@ -78,8 +86,10 @@ def find_address(
     environ = target if isinstance(target, Mapping) else os.environ
     url = target if isinstance(target, str) else _named_in(environ)
     if url.startswith(("https://", "http://")):
-        key = key or _key_in(environ, url, for_user=access_token is not None)
-        return Project(rest_url(url), key, access_token)
+        names = SERVICE_KEYS + PUBLIC_KEYS
+        if access_token is not None:
+            names = PUBLIC_KEYS + SERVICE_KEYS
+        return Project(rest_url(url), key or _key_in(environ, url, names), access_token)
     if key or access_token:
         raise Misconfigured(
             "a key is for Supabase's gateway, and this is a direct connection",
@@ -95,6 +105,14 @@ def find_address(
     return Direct(conninfo, parameters, False if is_pooled else prepared)
 
 
+def find_service(url: str) -> Project:
+    """Find out how the service comes into a project: by a secret key, and no other.
+
+    :raises turnkeep.errors.Misconfigured: the environment has none
+    """
+    return Project(rest_url(url), _key_in(os.environ, url, SERVICE_KEYS))
+
+
 def rest_url(url: str) -> str:
     """Give the URL of the REST API: Supabase's path, unless the URL has its own."""
     parts = urlsplit(url)
@@ -108,8 +126,7 @@ def _named_in(environ: Mapping[str, str]) -> str:
     return ""
 
 
-def _key_in(environ: Mapping[str, str], url: str, *, for_user: bool) -> str:
-    names = (*PUBLIC_KEYS, *SERVICE_KEYS) if for_user else (*SERVICE_KEYS, *PUBLIC_KEYS)
+def _key_in(environ: Mapping[str, str], url: str, names: tuple[str, ...]) -> str:
     # The keys of one project are not shown to another.
     if environ.get(PROJECT_VARIABLE, url).rstrip("/") == url.rstrip("/"):
         for name in names:

@@ -402,7 +402,7 @@ def test_supabase_is_reconciled_by_its_versions(
         "user-files/stray",
     ]
     connection.execute("update storage.objects set version = 'x' where name = 'again'")
-    answer = run("sweep", database, *options[:2], SUPABASE_SERVICE_ROLE_KEY=KEY)
+    answer = run("sweep", database, *options[:2], SUPABASE_SECRET_KEY=KEY)
     assert answer.exit_code == 0, answer.stderr
     assert api.deleted == ["user-files/stray"]
 

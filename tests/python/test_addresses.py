@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 import turnkeep
-from turnkeep.addresses import Direct, Project, find_address, rest_url
+from turnkeep.addresses import (
+    Direct,
+    Project,
+    find_address,
+    find_service,
+    rest_url,
+)
 from turnkeep.errors import Misconfigured
 from turnkeep.transports.postgresql import pool_description
 
@@ -52,6 +58,25 @@ def test_the_keys_of_one_project_are_not_shown_to_another(
     assert "secret" not in repr(address)
     with pytest.raises(Misconfigured):
         find_address("https://another.supabase.co")
+
+
+def test_the_service_comes_in_by_a_secret_key_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("SUPABASE_URL", *KEYS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_1")
+    with pytest.raises(Misconfigured, match="key is missing"):
+        find_service(URL)
+    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "older")
+    assert find_service(URL).headers == {
+        "apikey": "older",
+        "Authorization": "Bearer older",
+    }
+    monkeypatch.setenv("SUPABASE_SECRET_KEY", "sb_secret_1")
+    # It is no token, and must not be sent as one.
+    assert find_service(URL).headers == {"apikey": "sb_secret_1"}
+    assert find_service(URL).storage_url == f"{URL}/storage/v1"
 
 
 @pytest.mark.parametrize(

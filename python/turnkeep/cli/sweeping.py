@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from turnkeep.addresses import SERVICE_KEYS, find_service
 from turnkeep.client import Client
 from turnkeep.database import choose
 from turnkeep.errors import TurnkeepError, Unavailable
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from turnkeep.storage import Storage
     from turnkeep.sweep.inventory import Named
 
-KEY = "SUPABASE_SERVICE_ROLE_KEY"
 SHOWN = 20
 LISTED = 10_000
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -61,8 +61,9 @@ class Duration(click.ParamType[timedelta]):
     metavar="URL|DIRECTORY",
     envvar="TURNKEEP_STORAGE",
     show_envvar=True,
-    help=f"Where the bytes are: a Supabase project (key in ${KEY}), or a directory with"
-    " a folder for each bucket. Without it, they are left for another sweeper.",
+    help=f"Where the bytes are: a Supabase project (key in ${SERVICE_KEYS[0]}), or a"
+    " directory with a folder for each bucket. Without it, they are left for another"
+    " sweeper.",
 )
 @click.option("--once", is_flag=True, help="One round. So it is without --every.")
 @click.option("--every", type=Duration(), help="A round each 5m, and so on.")
@@ -162,15 +163,10 @@ def opened(place: str | None) -> Iterator[Storage | None]:
             )
         yield DirectoryStorage(place)
         return
-    key = os.environ.get(KEY)
-    if not key:
-        raise TurnkeepError(f"set {KEY}", where=place, hint="the secret key it is")
     from turnkeep.supabase_storage import SupabaseStorage  # noqa: PLC0415  an extra
 
-    storage = SupabaseStorage(
-        f"{place.rstrip('/')}/storage/v1",
-        {"apikey": key, "Authorization": f"Bearer {key}"},
-    )
+    project = find_service(place)
+    storage = SupabaseStorage(project.storage_url, project.headers)
     try:
         yield storage
     finally:

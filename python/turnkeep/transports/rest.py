@@ -62,18 +62,15 @@ BY_CODE: dict[str, type[CallError]] = {
 }
 """What is no SQLSTATE: PostgREST's codes, and the HTTP status of what precedes it."""
 SQLSTATE_LENGTH = 5
-KEY_PREFIX = "sb_"
 
 
 class OverHTTP:
     """What the two transports of this module have in common."""
 
     def __init__(self, project: Project) -> None:
-        """Take the project; a key that is a token stands for a role by itself."""
+        """Take the project."""
         self._url = project.url
-        self._headers = {"apikey": project.key}
-        if not project.key.startswith(KEY_PREFIX):
-            self._headers["Authorization"] = f"Bearer {project.key}"
+        self._headers = project.headers
         self._token = project.access_token
         self.storage = SupabaseStorage(project.storage_url, self.headers)
 
