@@ -9,6 +9,8 @@ those that may is out of date.
 
   make mutants ARGS=core/link_files    those with these words in their names
   make mutants ARGS='--sample 50'      some of them, the same each time
+  make mutants ARGS='--journal FILE'   go on where a run was stopped, or judge again what
+                                       has changed: its object, or the test that noticed
   make mutants ARGS=--list             their names; none is judged
 """
 
@@ -21,6 +23,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -28,6 +31,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mutants import equivalents
+from mutants.journal import Journal
 from mutants.judging import Judge, started
 
 if TYPE_CHECKING:
@@ -48,6 +52,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, metavar="N", help="judge only N")
     parser.add_argument("--seed", default="", help="which N")
     parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 1))
+    parser.add_argument("--journal", type=Path, metavar="FILE", help="of verdicts")
     parser.add_argument("--list", action="store_true", help="name them, judge none")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.parse_args()
@@ -65,7 +70,7 @@ def main() -> None:
             return
         verdicts = sorted(
             track(
-                judged(judge, chosen, options.workers, console),
+                judged(judge, chosen, options.workers, console, options.journal),
                 "Mutants",
                 len(chosen),
                 console=console,
@@ -117,14 +122,30 @@ def sample(mutants: Iterable[Mutant], size: int, seed: str = "") -> list[Mutant]
 
 
 def judged(
-    judge: Judge, mutants: Sequence[Mutant], workers: int, console: Console
+    judge: Judge,
+    mutants: Sequence[Mutant],
+    workers: int,
+    console: Console,
+    journal_path: Path | None = None,
 ) -> Iterator[Verdict]:
     """Judge several at a time; the verdicts come as they are reached.
 
     Survivors are told at once: a whole run takes its time.
     """
+    journal = Journal(journal_path) if journal_path else None
+
+    def verdict_on(mutant: Mutant) -> Verdict:
+        if journal is None:
+            return judge.judge(mutant)
+        relevant = judge.order(mutant)
+        if known := journal.verdict(mutant, relevant):
+            return known
+        verdict = judge.judge(mutant, journal.killer(mutant))
+        journal.add(verdict, relevant)
+        return verdict
+
     with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(judge.judge, mutant) for mutant in mutants]
+        futures = [pool.submit(verdict_on, mutant) for mutant in mutants]
         for future in as_completed(futures):
             verdict = future.result()
             if not verdict.killer:

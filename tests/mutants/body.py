@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 TOKEN = re.compile(
     r"""
-    (?P<space>\s+|--[^\n]*|\$\w*\$)            # $query$: what is inside is code, too
+    (?P<space>\s+|--[^\n]*)
+    |(?P<quote>\$\w*\$)                        # $query$: what is inside is code, too
     |(?P<string>'(?:[^']|'')*')
     |(?P<word>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)
     |(?P<number>\d+(?:\.\d+)?)
@@ -28,6 +29,7 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+OPENINGS = {")": "(", "]": "[", "end": "case"}
 ENDS = {
     *("where", "group", "order", "limit", "for", "returning", "union", "having", "on"),
     *("into", "window", "loop", "then", "else", "when", "end", "from", "set", "using"),
@@ -54,7 +56,7 @@ order by 1
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word, number, string or sign; ``depth`` counts parentheses and cases."""
+    """A word, number, string or sign; ``depth`` counts what :func:`tokens` pairs."""
 
     kind: str
     text: str
@@ -125,17 +127,18 @@ def _short(text: str) -> str:
 
 
 def tokens(body: str) -> list[Token]:
-    """Scan a body; a CASE is as deep as a pair of parentheses."""
+    """Scan a body; a CASE is as deep as a pair of parentheses, as is a $query$."""
     found: list[Token] = []
     stack: list[str] = []
     for match in TOKEN.finditer(body):
         kind, text = str(match.lastgroup), match[0]
         if kind == "space":
             continue
-        if text in (")", "]") or (text == "end" and stack[-1:] == ["case"]):
+        opening = OPENINGS.get(text, text if kind == "quote" else None)
+        if closes := stack[-1:] == [opening]:
             stack.pop()
         found.append(Token(kind, text, match.start(), match.end(), len(stack)))
-        if text in ("(", "[") or (text == "case" and kind == "word"):
+        if not closes and (kind == "quote" or text in OPENINGS.values()):
             stack.append(text)
     return found
 

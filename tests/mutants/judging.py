@@ -100,7 +100,7 @@ class Bench:
                 self._execute(template, mutant.undo)
             else:
                 self._drop(template)
-        return Verdict(mutant, _name(killer) if killer else None)
+        return Verdict(mutant, name_of(killer) if killer else None)
 
     def passes(self, test: Path) -> bool:
         """Run one test in its database, as it is now."""
@@ -170,17 +170,18 @@ class Judge:
         """Give those of the tests that fail with nothing taken out."""
         wanted = set(names)
         bench = Bench(self.cluster, self.psql)
-        chosen = [test for test in tests() if _name(test) in wanted]
-        return [_name(test) for test in chosen if not bench.passes(test)]
+        chosen = [test for test in tests() if name_of(test) in wanted]
+        return [name_of(test) for test in chosen if not bench.passes(test)]
 
-    def judge(self, mutant: Mutant) -> Verdict:
-        """Say which test notices the mutant."""
+    def judge(self, mutant: Mutant, first: str | None = None) -> Verdict:
+        """Say which test notices the mutant; the one named ``first`` is tried first."""
+        ordered = sorted(self.order(mutant), key=lambda test: name_of(test) != first)
         try:
             bench = self.free.get_nowait()
         except Empty:
             bench = Bench(self.cluster, self.psql)
         try:
-            return bench.judge(mutant, self.order(mutant))
+            return bench.judge(mutant, ordered)
         finally:
             self.free.put(bench)
 
@@ -199,7 +200,7 @@ class Judge:
         )
         ranked = []
         for test in tests():
-            name = _name(test)
+            name = name_of(test)
             if test.stem == mutant.spec:
                 rank = 0
             elif name == mutant.path:
@@ -240,7 +241,7 @@ def _template(test: Path) -> str:
     return RACES if test in tester.SPECS else PLAIN
 
 
-def _name(test: Path) -> str:
+def name_of(test: Path) -> str:
     """Name a test by its path: ``core/link_files``, ``isolation/link_against_link``."""
     if test.suffix == ".spec":
         return f"isolation/{test.stem}"

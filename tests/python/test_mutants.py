@@ -70,6 +70,10 @@ def test_nearly_all_of_a_sample_are_noticed() -> None:
             "case when a then case b when 'c' then 1 end end -- where d",
             {"a → false", "a → true"},
         ),
+        (
+            "execute $query$ select a where b limit 1 $query$ using c, coalesce(d, e);",
+            {"b → true", "limit 1 → nothing", "coalesce(d, e) → (d)"},
+        ),
     ],
 )
 def test_what_guards_is_taken_out(body: str, expected: set[str]) -> None:

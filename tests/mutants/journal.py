@@ -1,0 +1,84 @@
+"""A journal of verdicts: a run that was stopped goes on, a second judges what changed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from isolation import tester
+from mutants.judging import Verdict, name_of, tests
+from turnkeep.bundle import project_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from mutants.mutant import Mutant
+
+
+@dataclass
+class Journal:
+    """Verdicts by the names of their mutants, one JSON object a line."""
+
+    path: Path
+    entries: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        """Read what there is; of two lines on one mutant the later counts."""
+        if self.path.exists():
+            lines = self.path.read_text().splitlines()
+            # A run that was killed may have left the last line unfinished.
+            found = [json.loads(line) for line in lines if line.endswith("}")]
+            self.entries = {entry["mutant"]: entry for entry in found}
+
+    def killer(self, mutant: Mutant) -> str | None:
+        """Name the test that noticed it the last time, to be tried first."""
+        return self.entries.get(mutant.id, {}).get("killer")
+
+    def verdict(self, mutant: Mutant, relevant: Iterable[Path]) -> Verdict | None:
+        """Give the verdict if nothing that it is about has changed.
+
+        It is about the mutant, the script of its object, and the test that noticed;
+        where none did, all ``relevant`` ones.
+        """
+        entry = self.entries.get(mutant.id)
+        if not entry or entry["digest"] != _digest(mutant, entry["killer"], relevant):
+            return None
+        return Verdict(mutant, entry["killer"])
+
+    def add(self, verdict: Verdict, relevant: Iterable[Path]) -> None:
+        """Write a verdict down, but none on a mutant that could not be made."""
+        if verdict.problem:
+            return
+        mutant, killer = verdict.mutant, verdict.killer
+        entry = {
+            "mutant": mutant.id,
+            "killer": killer,
+            "digest": _digest(mutant, killer, relevant),
+        }
+        with self.lock, self.path.open("a") as file:
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def _digest(mutant: Mutant, killer: str | None, relevant: Iterable[Path]) -> str:
+    noticing = relevant if killer is None else [t for t in tests() if name_of(t) == killer]
+    script = project_directory() / "deploy" / f"{mutant.path}.sql"
+    return sha256(
+        "\0".join([mutant.statement, _text(script), *map(_text, noticing)]).encode()
+    ).hexdigest()[:16]
+
+
+@cache
+def _text(path: Path) -> str:
+    """Read a script or a test; a spec with the output that it must have."""
+    if not path.exists():
+        return ""
+    text = path.read_text()
+    if path.suffix != ".spec":
+        return text
+    return text + tester.expected(path).read_text() + tester.PRELUDE.read_text()
