@@ -4,6 +4,8 @@ Constraints, policies, rights and indexes come from the catalogue of a deployed
 database, guards from the bodies of its functions; what no rule finds is in
 isolation/guards.py. What may survive, and why, is in mutants/equivalent.toml.
 
+Those that are listed there are tried by their object's own tests alone.
+
 Exit code 1 when one survives that may not, or can not be made, or when the list of
 those that may is out of date.
 
@@ -32,7 +34,7 @@ from rich.table import Table
 
 from mutants import equivalents
 from mutants.journal import Journal
-from mutants.judging import Judge, started
+from mutants.judging import Judge, name_of, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -132,16 +134,17 @@ def judged(
 
     Survivors are told at once: a whole run takes its time.
     """
-    journal = Journal(journal_path) if journal_path else None
+    journal = Journal(journal_path)
+    may_survive = equivalents.read()
 
     def verdict_on(mutant: Mutant) -> Verdict:
-        if journal is None:
-            return judge.judge(mutant)
-        relevant = judge.order(mutant)
-        if known := journal.verdict(mutant, relevant):
-            return known
-        verdict = judge.judge(mutant, journal.killer(mutant))
-        journal.add(verdict, relevant)
+        is_listed = any(entry.covers(mutant) for entry in may_survive)
+        tests = judge.order(mutant, close=is_listed)
+        if verdict := journal.verdict(mutant, tests):
+            return verdict
+        tests.sort(key=lambda test: name_of(test) != journal.killer(mutant))
+        verdict = judge.judge(mutant, tests)
+        journal.add(verdict, tests)
         return verdict
 
     with ThreadPoolExecutor(workers) as pool:

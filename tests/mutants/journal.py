@@ -24,20 +24,21 @@ if TYPE_CHECKING:
 class Journal:
     """Verdicts by the names of their mutants, one JSON object a line."""
 
-    path: Path
+    path: Path | None
+    """None: nothing is kept."""
     entries: dict[str, dict[str, str | None]] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
         """Read what there is; of two lines on one mutant the later counts."""
-        if self.path.exists():
+        if self.path and self.path.exists():
             lines = self.path.read_text().splitlines()
             # A run that was killed may have left the last line unfinished.
             found = [json.loads(line) for line in lines if line.endswith("}")]
             self.entries = {entry["mutant"]: entry for entry in found}
 
     def killer(self, mutant: Mutant) -> str | None:
-        """Name the test that noticed it the last time, to be tried first."""
+        """Name the test that noticed it the last time."""
         return self.entries.get(mutant.id, {}).get("killer")
 
     def verdict(self, mutant: Mutant, relevant: Iterable[Path]) -> Verdict | None:
@@ -53,7 +54,7 @@ class Journal:
 
     def add(self, verdict: Verdict, relevant: Iterable[Path]) -> None:
         """Write a verdict down, but none on a mutant that could not be made."""
-        if verdict.problem:
+        if verdict.problem or not self.path:
             return
         mutant, killer = verdict.mutant, verdict.killer
         entry = {
@@ -66,10 +67,12 @@ class Journal:
 
 
 def _digest(mutant: Mutant, killer: str | None, relevant: Iterable[Path]) -> str:
-    noticing = relevant if killer is None else [t for t in tests() if name_of(t) == killer]
+    noticing = [t for t in tests() if name_of(t) == killer] if killer else relevant
     script = project_directory() / "deploy" / f"{mutant.path}.sql"
     return sha256(
-        "\0".join([mutant.statement, _text(script), *map(_text, noticing)]).encode()
+        "\0".join(
+            [mutant.statement, _text(script), *map(_text, sorted(noticing))]
+        ).encode()
     ).hexdigest()[:16]
 
 

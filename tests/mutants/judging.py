@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -41,6 +42,10 @@ LIMIT = 30
 """Seconds for a statement: without its guard many a loop has no end."""
 PATIENCE = 10
 """Seconds for a step of a spec, for the same reason."""
+FAILURE = re.compile(r"not ok\b(?!.*# *todo)", re.IGNORECASE)
+"""The line of a pgTAP file after which the rest of it tells nothing more."""
+CLOSE = 4
+"""The last rank of the tests for what is listed as equivalent: its object's own."""
 numbers = count(1)
 
 
@@ -110,18 +115,24 @@ class Bench:
             return output.splitlines() == tester.expected(test).read_text().splitlines()
         environment = {key: text for key, text in os.environ.items() if key[:2] != "PG"}
         options = f"{OPTIONS} -c statement_timeout={LIMIT}s"
-        done = subprocess.run(  # noqa: S603
-            [self.psql, *PSQL, "-f", test, url],
-            check=False,
-            capture_output=True,
+        command = [self.psql, *PSQL, "-f", test, url]
+        lines = []
+        with subprocess.Popen(  # noqa: S603
+            command,
             cwd=test.parent,
             env={**environment, "PGOPTIONS": options},
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
-        )
-        tap = Tap.parse(done.stdout)
+        ) as process:
+            for line in process.stdout or ():
+                lines.append(line)
+                if FAILURE.match(line):
+                    process.kill()
+        tap = Tap.parse("".join(lines))
         is_failure = any(assertion.is_failure for assertion in tap.assertions)
-        return not (done.returncode or tap.problems or is_failure)
+        return not (process.returncode or tap.problems or is_failure)
 
     def clear(self) -> None:
         """Drop the databases; the next test gets new ones."""
@@ -159,6 +170,8 @@ class Judge:
     callers: dict[str, set[str]]
     """The functions that run each function, itself among them, by path."""
     free: SimpleQueue[Bench] = field(default_factory=SimpleQueue)
+    kills: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    """How often each test has noticed a mutant of a kind."""
 
     def mutants(self) -> list[Mutant]:
         """Derive all mutants."""
@@ -173,23 +186,25 @@ class Judge:
         chosen = [test for test in tests() if name_of(test) in wanted]
         return [name_of(test) for test in chosen if not bench.passes(test)]
 
-    def judge(self, mutant: Mutant, first: str | None = None) -> Verdict:
-        """Say which test notices the mutant; the one named ``first`` is tried first."""
-        ordered = sorted(self.order(mutant), key=lambda test: name_of(test) != first)
+    def judge(self, mutant: Mutant, tests: Iterable[Path]) -> Verdict:
+        """Say which of the tests notices the mutant first."""
         try:
             bench = self.free.get_nowait()
         except Empty:
             bench = Bench(self.cluster, self.psql)
         try:
-            return bench.judge(mutant, ordered)
+            verdict = bench.judge(mutant, tests)
         finally:
             self.free.put(bench)
+        self.kills[_kind(mutant), verdict.killer] += 1
+        return verdict
 
-    def order(self, mutant: Mutant) -> list[Path]:
-        """Give the tests that are about the mutant's object, the closest first.
+    def order(self, mutant: Mutant, *, close: bool = False) -> list[Path]:
+        """Give the tests that are about the mutant's object.
 
         They are the file of its path, those that name it or a function that runs it,
-        and the rules for all objects.
+        and the rules for all objects; with ``close``, only the first of these. Those
+        come first that have noticed the most of its kind, then the closest.
         """
         reached = self.callers.get(mutant.path, {mutant.path})
         names = {Path(caller).name for caller in reached}
@@ -214,8 +229,10 @@ class Judge:
                 rank = 1 if is_race else 8
             else:
                 rank = 4 if test.stem in names else 7
-            ranked.append((rank, test.stat().st_size, test))
-        return [test for _, _, test in sorted(ranked)]
+            if rank <= CLOSE or not close:
+                kills = self.kills[_kind(mutant), name]
+                ranked.append((-kills, rank, test.stat().st_size, test))
+        return [test for *_, test in sorted(ranked)]
 
 
 @contextmanager
@@ -235,6 +252,13 @@ def started() -> Iterator[Judge]:
 def tests() -> list[Path]:
     """Give all tests: the pgTAP files, then the specs."""
     return [*sorted(PGTAP.rglob("*.sql")), *tester.SPECS]
+
+
+def _kind(mutant: Mutant) -> str:
+    """Name what is changed: a function, else the first words of the statement."""
+    if mutant.statement.lower().startswith("create or replace"):
+        return mutant.path
+    return " ".join(mutant.statement.split()[:2])
 
 
 def _template(test: Path) -> str:

@@ -19,7 +19,8 @@ FEW = 2
 @pytest.mark.requires_isolationtester
 def test_nearly_all_of_a_sample_are_noticed() -> None:
     with started() as judge:
-        verdicts = [judge.judge(mutant) for mutant in sample(judge.mutants(), SIZE)]
+        chosen = sample(judge.mutants(), SIZE)
+        verdicts = [judge.judge(mutant, judge.order(mutant)) for mutant in chosen]
         killers = {verdict.killer for verdict in verdicts if verdict.killer}
         assert judge.failing(killers) == []
     assert len(verdicts) == SIZE
