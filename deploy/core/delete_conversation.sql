@@ -23,6 +23,12 @@ declare
     v_unlinked_ids uuid[];
     v_message_count bigint;
 begin
+    if coalesce(length(delete_conversation.continuation_id), 0) not between 1 and 500
+    then
+        raise exception 'continuation_id is empty or too long'
+            using errcode = 'PT422', hint = 'Pass 1 to 500 characters.';
+    end if;
+
     select c.id into v_conversation_id
     from public.conversations as c
     where c.owner_id = v_owner_id

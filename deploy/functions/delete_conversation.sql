@@ -28,7 +28,8 @@ Returns {"deleted", "messages", "unlinked_files"}: whether it was there, and how
 messages and links went with it.
 
 Raises:
-- PT403 when nobody is signed in, or a user names another owner.$comment$;
+- PT403 when nobody is signed in, or a user names another owner.
+- PT422 when continuation_id is empty or longer than 500 characters.$comment$;
 
 revoke all on function public.delete_conversation(text, uuid)
 from public, anon, authenticated, service_role;

@@ -25,6 +25,11 @@ declare
     v_finished_count integer;
     v_retried_count integer;
 begin
+    if coalesce(length(finish_storage_deletions.worker), 0) not between 1 and 200 then
+        raise exception 'worker is empty or too long'
+            using errcode = 'PT422', hint = 'Pass 1 to 200 characters.';
+    end if;
+
     if jsonb_typeof(v_failed) <> 'array'
         or exists (
             select from jsonb_array_elements(
@@ -101,7 +106,8 @@ another worker has claimed since, or that a registration has saved.
 
 Service only. Raises:
 - PT400 when failed is no array of objects with an id.
-- PT413 when there are more than 1000.$comment$;
+- PT413 when there are more than 1000.
+- PT422 when worker is empty or longer than 200 characters.$comment$;
 
 revoke all on function public.finish_storage_deletions(text, uuid[], jsonb)
 from public, anon, authenticated, service_role;

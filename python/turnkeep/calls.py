@@ -435,7 +435,10 @@ def list_conversations(
 def delete_conversation(
     continuation_id: str, *, owner_id: UUID | None = None
 ) -> Call[DeletedConversation]:
-    """Delete a conversation with its messages and links; no error when it is gone."""
+    """Delete a conversation with its messages and links; no error when it is gone.
+
+    Fails with `Unprocessable` for what can not be a `continuation_id`.
+    """
     return Call(
         DELETE_CONVERSATION,
         {"continuation_id": continuation_id, "owner_id": owner_id},

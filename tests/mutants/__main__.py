@@ -11,8 +11,8 @@ those that may is out of date.
 
   make mutants ARGS=core/link_files    those with these words in their names
   make mutants ARGS='--sample 50'      some of them, the same each time
-  make mutants ARGS='--journal FILE'   go on where a run was stopped, or judge again what
-                                       has changed: its object, or the test that noticed
+  make mutants ARGS='--journal FILE'   go on where a run was stopped, and judge again
+                                       what has changed: object, or test that noticed
   make mutants ARGS=--list             their names; none is judged
 """
 
@@ -151,9 +151,10 @@ def judged(
         futures = [pool.submit(verdict_on, mutant) for mutant in mutants]
         for future in as_completed(futures):
             verdict = future.result()
-            if not verdict.killer:
+            is_listed = any(e.covers(verdict.mutant) for e in may_survive)
+            if not (verdict.killer or is_listed):
                 said = f"{verdict.mutant.id}  {verdict.problem}".rstrip()
-                console.print(said, markup=False, highlight=False)
+                console.print(said, markup=False, highlight=False, soft_wrap=True)
             yield verdict
 
 

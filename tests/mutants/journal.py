@@ -1,4 +1,4 @@
-"""A journal of verdicts: a run that was stopped goes on, a second judges what changed."""
+"""A journal of verdicts: a run that was stopped goes on, or judges what has changed."""
 
 from __future__ import annotations
 

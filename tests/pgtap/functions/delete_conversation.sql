@@ -1,6 +1,6 @@
 begin;
 
-select plan(18);
+select plan(21);
 
 select append_turn(
     'trip', '[
@@ -26,6 +26,14 @@ select is(
 );
 
 select is(get_thread('trip'), null, 'it is gone');
+
+select
+    throws_ok(
+        format('select delete_conversation(%L)', v.continuation_id),
+        'PT422', 'continuation_id is empty or too long',
+        'what can not be a name is refused, and null first of all'
+    )
+from (values (null), (''), (repeat('x', 501))) as v (continuation_id);
 
 select is(
     delete_conversation('trip'),

@@ -1,6 +1,6 @@
 begin;
 
-select plan(6);
+select plan(9);
 
 select
     throws_ok(
@@ -19,12 +19,21 @@ select throws_ok(
 );
 
 select
+    throws_ok(
+        format('select finish_storage_deletions(%L, null)', v.worker),
+        'PT422', 'worker is empty or too long', 'a worker has a name'
+    )
+from (values (null), (''), (repeat('x', 201))) as v (worker);
+
+select
     is(
-        finish_storage_deletions('w', null, v.failed),
+        finish_storage_deletions(v.worker, null, v.failed),
         '{"finished": 0, "retried": 0, "lost_lease": 0}',
         'null stands for none'
     )
-from (values (null::jsonb), ('null')) as v (failed);
+from (
+    values ('w', null::jsonb), (repeat('x', 200), 'null')
+) as v (worker, failed);
 
 select * from finish();
 
