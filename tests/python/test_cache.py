@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -14,8 +16,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.proxy import proxied
 from support.redis_server import RedisServer, redis_server
-from turnkeep.cache import Redis, Request, Responses, Threads, canonical_json, threads
+from turnkeep.cache import (
+    AsyncRedis,
+    AsyncThreads,
+    Counts,
+    Redis,
+    Request,
+    Responses,
+    Threads,
+    canonical_json,
+    freshness,
+)
+from turnkeep.cache import redis as redis_module
 from turnkeep.calls import (
     append_turn,
     cache_put,
@@ -30,16 +44,17 @@ from turnkeep.calls import (
     unlink_files_from_conversation,
     upsert_conversation,
 )
-from turnkeep.client import Client
+from turnkeep.client import AsyncClient, Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from turnkeep.calls import Call
-    from turnkeep.replies import Thread
+    from turnkeep.replies import Event, Thread
 
 OWNER = UUID("11111111-1111-4111-8111-111111111111")
 HELLO: Any = [{"role": "user", "content": "Hello"}]
+COROUTINES = "coroutines"
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +75,83 @@ def redis(server: RedisServer) -> Iterator[Redis]:
     redis("flushall")
     yield redis
     redis.close()
+
+
+@pytest.fixture
+def url(server: RedisServer, redis: Redis) -> str:
+    """Give the URL of a Redis that has nothing."""
+    del redis
+    return server.url
+
+
+@dataclass
+class Awaited:
+    """An `AsyncThreads`, called like a `Threads`."""
+
+    runner: asyncio.Runner
+    threads: AsyncThreads
+
+    @property
+    def counts(self) -> Counts:
+        """Those of the cache."""
+        return self.threads.counts
+
+    def __call__(self, call: Call[Any]) -> Any:
+        """Send a call, and wait for the reply."""
+
+        async def run() -> Any:
+            return await self.threads(call)
+
+        return self.runner.run(run())
+
+    def forget_event(self, event: Event) -> None:
+        """Remove what an event has made old."""
+        self.runner.run(self.threads.forget_event(event))
+
+
+@dataclass
+class Caches:
+    """Makes caches of one kind on one database; to be closed."""
+
+    client: Client
+    database: str
+    is_async: bool
+    runner: asyncio.Runner = field(default_factory=asyncio.Runner)
+    open: list[Any] = field(default_factory=list)
+
+    def __call__(self, url: str | None, timeout: float = 30, **options: Any) -> Any:
+        """Give a cache with connections of its own; with no URL, without Redis."""
+        if not self.is_async:
+            redis = None if url is None else Redis(url, timeout=timeout)
+            return Threads(self.client, redis, **options)
+
+        async def make() -> AsyncThreads:
+            client = AsyncClient(self.database, max_size=1)
+            redis = None if url is None else AsyncRedis(url, timeout=timeout)
+            self.open += [client] if redis is None else [client, redis]
+            return AsyncThreads(client, redis, **options)
+
+        return Awaited(self.runner, self.runner.run(make()))
+
+    def close(self) -> None:
+        """Close what is open."""
+        for each in self.open:
+            self.runner.run(each.close())
+        self.runner.close()
+
+
+@pytest.fixture
+def caches(
+    request: pytest.FixtureRequest, client: Client, database: str
+) -> Iterator[Caches]:
+    caches = Caches(client, database, getattr(request, "param", None) == COROUTINES)
+    yield caches
+    caches.close()
+
+
+@pytest.fixture
+def a_breaker_that_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_module, "SHORTEST_PAUSE", 3600.0)
 
 
 def read(client: Callable[[Call[Any]], Any]) -> Thread | None:
@@ -93,10 +185,11 @@ WRITES: dict[str, Callable[[UUID, UUID, UUID], Call[Any]]] = {
 }
 
 
-def is_seen(client: Client, redis: Redis, write: str, *, reads_first: bool) -> bool:
+def is_seen(caches: Caches, url: str, write: str, *, reads_first: bool) -> bool:
     """Tell whether a reader sees another's write at once."""
+    client = caches.client
     call = WRITES[write](*fill(client))
-    reader, writer = Threads(client, redis), Threads(client, redis)
+    reader, writer = caches(url), caches(url)
     if reads_first:
         read(writer)
     read(reader)
@@ -110,44 +203,57 @@ def is_seen(client: Client, redis: Redis, write: str, *, reads_first: bool) -> b
 @pytest.mark.parametrize("reads_first", [False, True])
 @pytest.mark.parametrize("write", WRITES)
 def test_a_write_is_seen_by_others_at_once(
-    client: Client,
-    redis: Redis,
+    caches: Caches,
+    url: str,
     write: str,
     reads_first: bool,  # noqa: FBT001
 ) -> None:
-    assert is_seen(client, redis, write, reads_first=reads_first)
+    assert is_seen(caches, url, write, reads_first=reads_first)
+
+
+@pytest.mark.requires_redis
+@pytest.mark.parametrize("caches", [COROUTINES], indirect=True)
+@pytest.mark.parametrize(
+    "write", ["append_turn", "link_file_to_conversation", "forget_owner"]
+)
+def test_a_write_of_a_coroutine_is_seen_at_once(
+    caches: Caches, url: str, write: str
+) -> None:
+    assert is_seen(caches, url, write, reads_first=False)
 
 
 @pytest.mark.requires_redis
 @pytest.mark.parametrize("write", WRITES)
 def test_each_kind_of_removal_is_needed(
-    client: Client, redis: Redis, write: str, monkeypatch: pytest.MonkeyPatch
+    caches: Caches, url: str, write: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "WRITES_BY_NAME", threads.WRITES_BY_NAME - {write})
-    monkeypatch.setattr(threads, "WRITES_BY_ID", threads.WRITES_BY_ID - {write})
+    for name in ("WRITES_BY_NAME", "WRITES_BY_ID"):
+        monkeypatch.setattr(freshness, name, getattr(freshness, name) - {write})
     if write == "forget_owner":
-        monkeypatch.setattr(Threads, "forget_owner", lambda *_: None)
-    assert not is_seen(client, redis, write, reads_first=False)
+        nothing = lambda *_: iter(())  # noqa: E731
+        monkeypatch.setattr(freshness.FreshThreads, "forget_owner", nothing)
+    assert not is_seen(caches, url, write, reads_first=False)
 
 
 @pytest.mark.requires_redis
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("is_told", [True, False])
 def test_the_stream_removes_what_was_written_past_the_cache(
-    client: Client,
-    redis: Redis,
+    caches: Caches,
+    url: str,
     write: str,
     is_told: bool,  # noqa: FBT001
 ) -> None:
+    client = caches.client
     call = WRITES[write](*fill(client))
-    reader = Threads(client, redis)
+    reader, other = caches(url), caches(url)
     read(reader)
     page = client(list_events("now"))
     client(call)
     while is_told:
         page = client(list_events(page.cursor))
         for event in page.events:
-            Threads(client, redis).forget_event(event)
+            other.forget_event(event)
         if page.events:
             break
     assert (read(reader) == read(client)) is is_told
@@ -164,9 +270,9 @@ def test_a_reader_that_was_slower_than_a_writer_puts_nothing(
     fill(client)
     writer = Threads(client, redis)
     if not guard:
-        unguarded = threads.PUT.replace("~= ARGV[2]", "== '-'")
+        unguarded = freshness.PUT.replace("~= ARGV[2]", "== '-'")
         unguarded = unguarded.replace("redis.call('PTTL', KEYS[2])", "ARGV[5]")
-        monkeypatch.setattr(threads, "PUT", unguarded)
+        monkeypatch.setattr(freshness, "PUT", unguarded)
 
     class Slow:
         user_id = None
@@ -184,10 +290,13 @@ def test_a_reader_that_was_slower_than_a_writer_puts_nothing(
 
 
 @pytest.mark.requires_redis
-def test_nobody_goes_back_when_redis_does(client: Client, redis: Redis) -> None:
+@pytest.mark.parametrize("caches", ["threads", COROUTINES], indirect=True)
+def test_nobody_goes_back_when_redis_does(
+    caches: Caches, redis: Redis, url: str
+) -> None:
     """Somebody puts the old thread back, as a Redis restored from a copy would."""
-    fill(client)
-    reader, writer = Threads(client, redis), Threads(client, redis)
+    fill(caches.client)
+    reader, writer = caches(url), caches(url)
     read(reader)
     (key,) = redis("keys", "turnkeep:*:thread:*[0-9a-f]")[:1] or [None]
     key = key.removesuffix(b":lease")
@@ -204,9 +313,10 @@ def test_nobody_goes_back_when_redis_does(client: Client, redis: Redis) -> None:
 
 
 @pytest.mark.requires_redis
-def test_a_thread_expires(client: Client, redis: Redis) -> None:
+def test_a_thread_expires(caches: Caches, url: str) -> None:
+    client = caches.client
     fill(client)
-    reader = Threads(client, redis, lifetime=0.2)
+    reader = caches(url, lifetime=0.2)
     read(reader)
     client(append_turn("c", HELLO, owner_id=OWNER))
     end = time.monotonic() + 30
@@ -237,9 +347,9 @@ def test_owners_and_pages_are_told_apart(client: Client, redis: Redis) -> None:
 @pytest.mark.requires_redis
 @pytest.mark.parametrize("fault", ["stop", "freeze"])
 def test_a_redis_that_fails_costs_one_timeout(
-    database: str, tmp_path: Any, fault: str
+    client: Client, tmp_path: Any, fault: str
 ) -> None:
-    with redis_server(tmp_path) as server, Client(database) as client:
+    with redis_server(tmp_path) as server:
         redis = Redis(server.url)
         fill(client)
         reader = Threads(client, redis)
@@ -259,10 +369,78 @@ def test_a_redis_that_fails_costs_one_timeout(
             server.thaw()
 
 
-def test_without_redis_it_is_the_client(client: Client) -> None:
+@pytest.mark.requires_redis
+@pytest.mark.parametrize("caches", ["threads", COROUTINES], indirect=True)
+@pytest.mark.parametrize("fault", ["cut", "be_silent", "be_slow"])
+@pytest.mark.usefixtures("a_breaker_that_stays_open")
+@pytest.mark.parametrize("connected", ["before", "never"])
+def test_a_network_that_fails_costs_one_timeout(
+    caches: Caches,
+    server: RedisServer,
+    fault: str,
+    connected: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Connections end or are half open; new ones are refused or not answered."""
+    fill(caches.client)
+    with proxied(server.port) as proxy:
+        while True:
+            cache = caches(f"redis://127.0.0.1:{proxy.port}", timeout=0.1)
+            if connected == "never":
+                break
+            read(cache)
+            read(cache)
+            # A busy machine may take longer than that to connect.
+            if cache.counts.hits:
+                break
+        getattr(proxy, fault)(*([5.0] if fault == "be_slow" else []))
+        caplog.clear()
+        for number in range(20):
+            cache(append_turn("c", HELLO, owner_id=OWNER))
+            thread = read(cache)
+            assert thread is not None
+            assert thread.conversation.next_seq == 3 + number
+        # One command was sent, and waited for; the breaker kept the others.
+        said = [each for each in caplog.records if each.name == "turnkeep.cache"]
+        assert len(said) == 1
+        proxy.heal()
+
+
+@pytest.mark.requires_redis
+def test_a_write_that_is_cancelled_removes_the_thread(
+    client: Client, redis: Redis, url: str
+) -> None:
     fill(client)
-    threads = Threads(client, None)
-    assert read(threads) == read(client)
+    reader = Threads(client, redis)
+    read(reader)
+    client(append_turn("c", HELLO, owner_id=OWNER))
+
+    class Hanging:
+        user_id = None
+
+        async def __call__(self, _: Call[Any]) -> Any:
+            await asyncio.Event().wait()
+
+    async def run() -> None:
+        hanging: Any = Hanging()
+        server = AsyncRedis(url, timeout=30)
+        threads = AsyncThreads(hanging, server)
+        writing = asyncio.create_task(threads(append_turn("c", HELLO, owner_id=OWNER)))
+        await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.wait({writing})
+        assert writing.cancelled()
+        await server.close()
+
+    asyncio.run(run())
+    assert read(reader) == read(client)
+
+
+@pytest.mark.parametrize("caches", ["threads", COROUTINES], indirect=True)
+def test_without_redis_it_is_the_client(caches: Caches) -> None:
+    fill(caches.client)
+    threads = caches(None)
+    assert read(threads) == read(caches.client)
     threads(append_turn("c", HELLO, owner_id=OWNER))
     thread = read(threads)
     assert thread is not None

@@ -7,6 +7,8 @@ db = Threads(client, Redis("redis://cache"))
 thread = db(get_thread("trip-to-rome"))
 ```
 
+In a coroutine it is `AsyncThreads(async_client, AsyncRedis("redis://cache"))`.
+
 It never gives a thread older than one that it gave before, or than its own writes, nor
 one that is more than 30 seconds old while somebody else has seen a newer one. How:
 
@@ -25,11 +27,13 @@ Whatever happens to Redis costs one short timeout; then a breaker leaves it out 
 time, and everything goes to the database.
 """
 
-from turnkeep.cache.redis import Counts, Redis
+from turnkeep.cache.redis import AsyncRedis, Counts, Redis
 from turnkeep.cache.responses import Request, Responses, canonical_json, digest
-from turnkeep.cache.threads import Threads
+from turnkeep.cache.threads import AsyncThreads, Threads
 
 __all__ = [
+    "AsyncRedis",
+    "AsyncThreads",
     "Counts",
     "Redis",
     "Request",

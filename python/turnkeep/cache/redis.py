@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from turnkeep.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from types import ModuleType
 
 
 logger = logging.getLogger("turnkeep.cache")
@@ -25,6 +26,61 @@ LIFETIME = 29.0
 MOST_OWED = 1000
 
 
+class Breaker:
+    """When to leave Redis out, and which keys are still to be deleted there. No I/O."""
+
+    def __init__(self) -> None:
+        """Begin closed: Redis is asked."""
+        self.failures = 0
+        self._lock = Lock()
+        self._pause = SHORTEST_PAUSE
+        self._open_until = 0.0
+        self._owed: dict[str, float] = {}
+
+    def admit(self, keys: Sequence[str]) -> list[str] | None:
+        """Let a command through that deletes `keys`; None: it is not to be sent.
+
+        Gives the keys that have to be deleted before it, since that failed.
+        """
+        now = time.monotonic()
+        with self._lock:
+            if now < self._open_until:
+                self._owe(keys)
+                return None
+            owed = [key for key, until in self._owed.items() if until > now]
+            self._owed.clear()
+            # Only one caller tries whether it is back; the others go on without.
+            if self._pause > SHORTEST_PAUSE:
+                self._open_until = now + self._pause
+            return owed
+
+    def succeeded(self) -> None:
+        """Close."""
+        with self._lock:
+            self._pause = SHORTEST_PAUSE
+            self._open_until = 0.0
+
+    def failed(self, error: Exception, keys: Iterable[str]) -> None:
+        """Open for a time; `keys` are to be deleted when Redis is back."""
+        with self._lock:
+            self.failures += 1
+            self._open_until = time.monotonic() + self._pause
+            pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
+            self._owe(keys)
+        logger.warning("without Redis for %g seconds: %s", pause, error)
+
+    def owe(self, keys: Iterable[str]) -> None:
+        """Remember keys that are to be deleted when Redis answers again."""
+        with self._lock:
+            self._owe(keys)
+
+    def _owe(self, keys: Iterable[str]) -> None:
+        until = time.monotonic() + LIFETIME
+        for key in keys:
+            if len(self._owed) < MOST_OWED:
+                self._owed[key] = until
+
+
 class Redis:
     """One Redis server, behind a breaker: a failure is an answer, never an exception.
 
@@ -36,74 +92,110 @@ class Redis:
 
         :raises turnkeep.errors.Misconfigured: without the extra `redis`
         """
-        try:
-            import redis  # noqa: PLC0415  an extra
-            from redis.backoff import NoBackoff  # noqa: PLC0415
-            from redis.retry import Retry  # noqa: PLC0415
-        except ImportError as error:
-            raise Misconfigured(
-                "redis is not installed", hint="pip install 'turnkeep[redis]'"
-            ) from error
-        self.failures = 0
-        self._error: type[Exception] = redis.RedisError
-        self._server = redis.Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._lock = Lock()
-        self._pause = SHORTEST_PAUSE
-        self._closed_until = 0.0
-        self._owed: dict[str, float] = {}
+        redis = library()
+        from redis.retry import Retry  # noqa: PLC0415  an extra
+
+        self._errors = (redis.RedisError, OSError)
+        self._server = redis.Redis.from_url(url, **limits(Retry, timeout))
+        self._breaker = Breaker()
+
+    @property
+    def failures(self) -> int:
+        """How many commands have failed."""
+        return self._breaker.failures
 
     def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
-        """Send one command and give its reply; None too when there is none."""
-        now = time.monotonic()
-        with self._lock:
-            if now < self._closed_until:
-                return None
-            owed = [key for key, until in self._owed.items() if until > now]
-            self._owed.clear()
-            # Only one caller tries whether it is back; the others go on without.
-            if self._pause > SHORTEST_PAUSE:
-                self._closed_until = now + self._pause
+        """Send one command and give its reply; None too when there is none.
+
+        Keys that cannot be deleted now are deleted when Redis is back.
+        """
+        keys = arguments if name == "delete" else ()
+        owed = self._breaker.admit(keys)
+        if owed is None:
+            return None
         try:
             if owed:
                 self._server.delete(*owed)
             reply = getattr(self._server, name)(*arguments, **options)
-        except (self._error, OSError) as error:
-            self._fail(error, owed)
+        except self._errors as error:
+            self._breaker.failed(error, (*owed, *keys))
+            self._server.connection_pool.disconnect(inuse_connections=False)
             return None
-        with self._lock:
-            self._pause = SHORTEST_PAUSE
-            self._closed_until = 0.0
+        self._breaker.succeeded()
         return reply
-
-    def delete(self, *keys: str) -> None:
-        """Delete keys; if that is not possible now, when Redis is back."""
-        if self("delete", *keys) is None:
-            with self._lock:
-                self._owe(keys)
-
-    def _owe(self, keys: Sequence[str]) -> None:
-        until = time.monotonic() + LIFETIME
-        for key in keys:
-            if len(self._owed) < MOST_OWED:
-                self._owed[key] = until
-
-    def _fail(self, error: Exception, owed: Sequence[str]) -> None:
-        with self._lock:
-            self.failures += 1
-            self._closed_until = time.monotonic() + self._pause
-            pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
-            self._owe(owed)
-        logger.warning("without Redis for %g seconds: %s", pause, error)
-        self._server.connection_pool.disconnect(inuse_connections=False)
 
     def close(self) -> None:
         """Close the connections."""
         self._server.close()
+
+
+class AsyncRedis:
+    """A `Redis` for one event loop, whose commands are awaited."""
+
+    def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
+        """Say where it is, as `Redis` does."""
+        redis = library()
+        from redis import asyncio  # noqa: PLC0415  an extra
+        from redis.asyncio.retry import Retry  # noqa: PLC0415
+
+        self._errors = (redis.RedisError, OSError)
+        self._server = asyncio.Redis.from_url(url, **limits(Retry, timeout))
+        self._breaker = Breaker()
+
+    @property
+    def failures(self) -> int:
+        """How many commands have failed."""
+        return self._breaker.failures
+
+    async def __call__(self, name: str, *arguments: Any, **options: Any) -> Any:
+        """Send one command as `Redis` does."""
+        keys = arguments if name == "delete" else ()
+        owed = self._breaker.admit(keys)
+        if owed is None:
+            return None
+        try:
+            if owed:
+                await self._server.delete(*owed)
+            reply = await getattr(self._server, name)(*arguments, **options)
+        except self._errors as error:
+            self._breaker.failed(error, (*owed, *keys))
+            await self._server.connection_pool.disconnect(inuse_connections=False)
+            return None
+        except BaseException:
+            # Cancelled: nobody knows whether it was carried out.
+            self._breaker.owe((*owed, *keys))
+            raise
+        self._breaker.succeeded()
+        return reply
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._server.aclose()
+
+
+def library() -> ModuleType:
+    """Give the library, an extra.
+
+    :raises turnkeep.errors.Misconfigured: it is not installed
+    """
+    try:
+        import redis  # noqa: PLC0415
+    except ImportError as error:
+        raise Misconfigured(
+            "redis is not installed", hint="pip install 'turnkeep[redis]'"
+        ) from error
+    return redis
+
+
+def limits(retry: Any, timeout: float) -> dict[str, Any]:
+    """Give the options of a client that waits for `timeout` and tries once."""
+    from redis.backoff import NoBackoff  # noqa: PLC0415  an extra
+
+    return {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "retry": retry(NoBackoff(), 0),
+    }
 
 
 @dataclass(slots=True)
