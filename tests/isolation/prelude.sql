@@ -317,7 +317,8 @@ begin
         from unnest(array['before', 'after']) as w (place)
         cross join unnest(array[
             'public.conversations', 'public.messages', 'public.files',
-            'public.conversation_files', 'turnkeep.storage_deletions'
+            'public.conversation_files', 'turnkeep.storage_deletions',
+            'turnkeep.responses'
         ]) as t (name)
     );
 end

@@ -1,6 +1,6 @@
 begin;
 
-select plan(19);
+select plan(21);
 
 select
     append_turn(
@@ -158,6 +158,14 @@ select is(
     'forgetting again is no error'
 );
 
+select is_empty(
+    $$
+    select from turnkeep.events as e
+    where e.owner_id = '11111111-1111-4111-8111-111111111111'
+    $$,
+    'nor is there an event of it, or of the time before'
+);
+
 -- Each conversation and each file counts as a row.
 select upsert_conversation(
     'empty 1', owner_id => '11111111-1111-4111-8111-111111111111'
@@ -187,6 +195,14 @@ select
 from (
     values (1, 2, 0, true), (2, 1, 1, true), (3, 0, 2, true), (4, 0, 0, false)
 ) as v (call, conversations, files, more);
+
+select upsert_conversation('empty', owner_id => '11111111-1111-4111-8111-111111111111');
+
+select is(
+    forget_owner('11111111-1111-4111-8111-111111111111', null),
+    '{"messages": 0, "conversations": 1, "files": 0, "more": false}',
+    'null stands for 10000 rows'
+);
 
 select throws_ok(
     'select forget_owner(null)', 'PT400', 'owner_id is null',

@@ -1,6 +1,6 @@
 begin;
 
-select plan(17);
+select plan(18);
 
 select is(
     upsert_conversation('trip', 'Rome', '{"a": 1, "b": {"c": 1}}') - 'id',
@@ -139,6 +139,18 @@ select is(
     ),
     now(),
     'a new title is a change of now'
+);
+
+update public.conversations set updated_at = '3000-01-01' where continuation_id = 'one';
+select upsert_conversation('one', 'Uno');
+
+select is(
+    (
+        select c.updated_at from public.conversations as c
+        where c.continuation_id = 'one'
+    ),
+    '3000-01-01',
+    'but the time of a change never goes back'
 );
 
 select * from finish();
