@@ -1,6 +1,6 @@
 begin;
 
-select plan(25);
+select plan(26);
 
 create function pg_temp.upsert(files jsonb, named_ids uuid[], linked_at timestamptz)
 returns table (file_ids uuid[], created_ids uuid[])
@@ -210,6 +210,17 @@ select is(
     (select u.file_ids || u.created_ids from pg_temp.upsert('[]', '{}', null) as u),
     '{}',
     'no files are no error'
+);
+
+select throws_ok(
+    $$
+    select pg_temp.upsert(
+        '[{"storage_path": "c"}]',
+        array['f0000000-0000-4000-8000-00000000000a']::uuid[], null
+    )
+    $$,
+    'PT409', 'storage_path belongs to another owner',
+    'what the messages name stands for no path'
 );
 
 select

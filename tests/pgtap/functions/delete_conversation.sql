@@ -200,7 +200,7 @@ insert into turnkeep.deleted_requests (
     owner_id, continuation_id, request_id, deleted_at
 )
 values
-('00000000-0000-0000-0000-000000000000', 'x', 'old', now() - interval '7 days 1 second'),
+('00000000-0000-0000-0000-000000000000', 'x', 'old', now() - interval '8 days'),
 ('00000000-0000-0000-0000-000000000000', 'x', 'not so old', now() - interval '7 days'),
 ('11111111-1111-4111-8111-111111111111', 'x', 'theirs', now() - interval '8 days');
 select delete_conversation('other');

@@ -1,6 +1,6 @@
 begin;
 
-select plan(13);
+select plan(14);
 
 select is(
     list_conversations(),
@@ -91,6 +91,12 @@ select is(
     'and have each conversation once'
 );
 
+select is(
+    pg_temp.names(list_conversations(1, list_conversations(1) ->> 'cursor')),
+    array['talk 9'],
+    'also where a page ends between two that are even'
+);
+
 -- Somebody writes while somebody else turns the pages.
 update public.conversations
 set updated_at = '2026-01-02 00:00:00+00'
@@ -127,8 +133,14 @@ select
     )
 from (values (0), (1001)) as v (page_size);
 
+insert into public.conversations (owner_id, continuation_id)
+select
+    '00000000-0000-0000-0000-000000000000' as owner_id,
+    'more ' || n as continuation_id
+from generate_series(1, 41) as n;
+
 select is(
-    jsonb_array_length(list_conversations(null, null, null) -> 'conversations'), 10,
+    jsonb_array_length(list_conversations(null, null, null) -> 'conversations'), 50,
     'null stands for the default'
 );
 

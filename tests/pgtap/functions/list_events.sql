@@ -1,6 +1,6 @@
 begin;
 
-select plan(21);
+select plan(31);
 
 create function pg_temp.subjects(page jsonb)
 returns text
@@ -64,6 +64,12 @@ select is(
     'the last page leads to the horizon'
 );
 
+select is(
+    list_events('10/e0000000-0000-4000-8000-000000000001') ->> 'cursor',
+    list_events() ->> 'cursor',
+    'from wherever it was begun'
+);
+
 select is(list_events() -> 'more', 'false', 'and says that there is no other yet');
 
 select is(
@@ -96,6 +102,12 @@ select is(
 );
 
 select is(
+    list_events(page_size => 3) ->> 'cursor',
+    '11/e0000000-0000-4000-8000-000000000003',
+    'however many there are'
+);
+
+select is(
     list_events(kinds => '{none}') ->> 'cursor', list_events() ->> 'cursor',
     'a filter that nothing passes comes to the horizon all the same'
 );
@@ -115,6 +127,25 @@ select is(
     'a cursor never goes back'
 );
 
+-- A subtransaction that fails takes a number after that of its transaction.
+select throws_ok(
+    $$
+    insert into turnkeep.events (xid, id, owner_id, kind, payload)
+    select e.xid, e.id, e.owner_id, e.kind, e.payload from turnkeep.events as e
+    $$,
+    '23505', null, 'an event has a place of its own'
+);
+
+select is(
+    list_events(
+        (pg_current_xact_id()::text::bigint + 1)
+        || '/e0000000-0000-4000-8000-000000000003'
+    ) ->> 'cursor',
+    (pg_current_xact_id()::text::bigint + 1)
+    || '/e0000000-0000-4000-8000-000000000003',
+    'nor does one that is beyond the horizon'
+);
+
 update turnkeep.event_state
 set pruned_xid = '11', pruned_id = 'e0000000-0000-4000-8000-000000000003';
 
@@ -130,12 +161,26 @@ select is(
 
 select is(list_events() -> 'missed', 'false', 'nor has who begins');
 
+insert into turnkeep.events (xid, id, owner_id, kind, subject, payload)
+values (
+    '11', 'e0000000-0000-4000-8000-000000000004',
+    '11111111-1111-4111-8111-111111111111', 'turn_appended', 'c2', '{}'
+);
+
+select is(
+    pg_temp.subjects(list_events()), 'c2 d', 'who begins, begins behind what was pruned'
+);
+
 update turnkeep.event_state
 set pruned_xid = '9223372036854775807';
 
 select is(
-    pg_temp.subjects(list_events()), 'a b c d',
-    'what another server pruned does not count'
+    list_events() #- '{events}' #- '{cursor}', '{"more": false, "missed": false}',
+    'what another server pruned was not missed'
+);
+
+select is(
+    pg_temp.subjects(list_events()), 'a b c c2 d', 'and is nowhere to begin'
 );
 
 select throws_ok(
@@ -156,6 +201,52 @@ select
         'PT422', 'page_size is out of range', 'a page has 1 to 1000 events'
     )
 from (values (0), (1001)) as v (page_size);
+
+-- One in more events than a page looks at.
+insert into turnkeep.events (xid, id, owner_id, kind, payload)
+select
+    '20' as xid,
+    format('e0000000-0000-4000-8001-%s', lpad(n::text, 12, '0'))::uuid as id,
+    '11111111-1111-4111-8111-111111111111' as owner_id,
+    case n when 10001 then 'needle' else 'straw' end as kind,
+    '{}' as payload
+from generate_series(1, 10001) as n;
+
+select is(
+    list_events('12/e0000000-0000-4000-8000-000000000002', kinds => '{needle}'),
+    '{
+        "events": [], "cursor": "20/e0000000-0000-4000-8001-000000010000",
+        "more": true, "missed": false
+    }',
+    'a page with a filter looks at 10000 events and goes on behind them'
+);
+
+select is(
+    (
+        select jsonb_array_length(p.page -> 'events') || ' ' || (p.page ->> 'more')
+        from list_events(
+            '20/e0000000-0000-4000-8001-000000010000', kinds => '{needle}'
+        ) as p (page)
+    ),
+    '1 false',
+    'the next one finds what there is'
+);
+
+select is(
+    list_events(
+        '20/e0000000-0000-4000-8001-000000000002', kinds => '{needle, turn_appended}'
+    ) -> 'more',
+    'false',
+    'what is not settled is none of those that it looks at'
+);
+
+select is(
+    jsonb_array_length(
+        list_events('12/e0000000-0000-4000-8000-000000000002', null) -> 'events'
+    ),
+    100,
+    'null stands for a page of 100'
+);
 
 select * from finish();
 

@@ -8,6 +8,7 @@ select is(set_events(false), '{"enabled": false}', 'events are turned off');
 
 reset role;
 select append_turn('off', '[{"role": "user", "content": "x"}]');
+select upsert_conversation('off', 'Off');
 
 select is_empty('select from turnkeep.events', 'and are not written then');
 select is(
