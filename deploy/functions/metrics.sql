@@ -21,7 +21,7 @@ set enable_sort = off
 as $function$
 declare
     -- Where counting ends: more than these are too many, however many they are.
-    v_most constant integer := 10001;
+    v_most constant integer := 1001;
     v_nobody constant uuid := '00000000-0000-0000-0000-000000000000';
     v_horizon constant xid8 := pg_snapshot_xmin(pg_current_snapshot());
     v_state turnkeep.event_state;
@@ -156,6 +156,19 @@ begin
                     limit v_most
                 ) as u
             ),
+            'unpushed_seconds', coalesce(
+                (
+                    select round(
+                        extract(epoch from greatest(now() - e.created_at, '0')), 3
+                    )
+                    from turnkeep.events as e
+                    where (e.xid, e.id) > (v_state.pumped_xid, v_state.pumped_id)
+                      and e.xid < v_horizon
+                    order by e.xid, e.id
+                    limit 1
+                ),
+                0
+            ),
             'pushed_at', v_state.pumped_at,
             'recent', (
                 select jsonb_build_object(
@@ -166,10 +179,21 @@ begin
                 from (
                     select
                         e.kind,
-                        count(*) as event_count,
+                        -- What a client reports may stand for many.
+                        sum(
+                            case
+                                when e.kind not like 'client\_%' then 1
+                                when jsonb_typeof(e.payload -> 'count') = 'number'
+                                    then least(
+                                        greatest((e.payload ->> 'count')::numeric, 0),
+                                        1000000000
+                                    )
+                                else 1
+                            end
+                        )::bigint as event_count,
                         min(e.created_at) as first_at
                     from (
-                        select n.kind, n.created_at
+                        select n.kind, n.created_at, n.payload
                         from turnkeep.events as n
                         order by n.xid desc, n.id desc
                         limit 1000
@@ -226,16 +250,18 @@ same however large the tables are.
 Returns {"schema_version", "now", "in_recovery", "tables": {name: {"rows", "inserted",
 "updated", "deleted", "bytes"}}, "orphans": {"count", "oldest_at"}, "outbox": {"count",
 "due", "failing", "oldest_at", "most_attempts"}, "events": {"enabled", "lag_seconds",
-"unpushed", "pushed_at", "recent": {"count", "since", "kinds": {kind: count}}},
-"connections": {"count", "most", "states": {state: count}}, "functions": [{"name",
-"calls", "total_ms", "self_ms"}], "statements": [{"query", "calls", "total_ms",
-"mean_ms"}]}.
+"unpushed", "unpushed_seconds", "pushed_at", "recent": {"count", "since", "kinds":
+{kind: count}}}, "connections": {"count", "most", "states": {state: count}},
+"functions": [{"name", "calls", "total_ms", "self_ms"}], "statements": [{"query",
+"calls", "total_ms", "mean_ms"}]}.
 
 tables: of the server's statistics; rows and bytes are estimates of the last vacuum or
 analyze, the others count since the statistics were reset; updates of responses are hits,
-to a second, and replaced answers. orphans, outbox and unpushed are counted, up to
-10001. recent: the newest 1000 events; a replay writes nothing and so is no event, unless
-clients report it. functions: the slowest ten,
+to a second, and replaced answers. orphans, outbox and unpushed are counted up to 1001:
+that is a thousand and more; outbox begins with what is due first. unpushed_seconds: the
+age of the oldest event that pump_events has not pushed. recent: the newest 1000 events,
+where a report of clients counts as often as its payload's count says; a replay writes
+nothing and so is no event, unless clients report it. functions: the slowest ten,
 where track_functions is pl or all. statements: likewise, where pg_stat_statements is and
 lets the caller see them. states: unknown where the caller may not see it.
 

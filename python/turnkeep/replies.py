@@ -437,7 +437,7 @@ class OrphanMetrics:
     """`{"count", "oldest_at"}`."""
 
     count: int
-    """At most 10,001."""
+    """At most 1,001."""
     oldest_at: datetime | None
 
 
@@ -446,7 +446,7 @@ class OutboxMetrics:
     """`{"count", "due", "failing", "oldest_at", "most_attempts"}`."""
 
     count: int
-    """At most 10,001."""
+    """At most 1,001."""
     due: int
     failing: int
     oldest_at: datetime | None
@@ -455,7 +455,10 @@ class OutboxMetrics:
 
 @dataclass(frozen=True, slots=True)
 class RecentEvents:
-    """`{"count", "since", "kinds": {kind: count}}`, of the newest 1,000."""
+    """`{"count", "since", "kinds": {kind: count}}`, of the newest 1,000.
+
+    What a client reports counts as often as its payload's `count` says.
+    """
 
     count: int
     since: datetime | None
@@ -464,13 +467,17 @@ class RecentEvents:
 
 @dataclass(frozen=True, slots=True)
 class EventMetrics:
-    """`{"enabled", "lag_seconds", "unpushed", "pushed_at", "recent"}`."""
+    """`{"enabled", "lag_seconds", "unpushed", "unpushed_seconds", "pushed_at",
+    "recent"}`.
+    """  # noqa: D205
 
     enabled: bool
     lag_seconds: float
     """Age of the oldest event that waits for an older transaction to end."""
     unpushed: int
-    """Of how many listeners were not told; at most 10,001."""
+    """Of how many listeners were not told; at most 1,001."""
+    unpushed_seconds: float
+    """Age of the oldest of them."""
     pushed_at: datetime | None
     recent: RecentEvents
 

@@ -29,6 +29,7 @@ here."""
 MANY_CONNECTIONS = 0.8
 OVERDUE_SECONDS = 3600
 LATE_SECONDS = 60
+MOST_COUNTED = 1000
 LITTLE_SPACE = 2**30
 NO_SPACE = 2**27
 
@@ -164,11 +165,12 @@ async def check_outbox(sessions: Sessions) -> Finding:
             select o.last_error, o.due_at
             from turnkeep.storage_deletions as o
             order by o.due_at
-            limit 10000
+            limit 1000
         ) as s
     """)
     row["overdue_seconds"] = max(row["overdue_seconds"], 0.0)
-    objects = f"{row['objects']:,} to delete" if row["objects"] else "empty"
+    count = f"{row['objects']:,}" if row["objects"] < MOST_COUNTED else "1,000 and more"
+    objects = f"{count} to delete" if row["objects"] else "empty"
     if row["overdue_seconds"] > OVERDUE_SECONDS:
         hours = row["overdue_seconds"] / 3600
         message = f"{objects}, due for {hours:.1f} hours: does turnkeep sweep run?"

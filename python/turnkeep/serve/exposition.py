@@ -79,14 +79,27 @@ def _of_server(sample: Sample) -> Iterable[Metric]:
     for name, documentation, value in (
         (
             "orphans",
-            "Files that nothing uses, up to 10,001.",
+            "Files that nothing uses, up to 1,001.",
             metrics["orphans"]["count"],
         ),
-        ("outbox_objects", "Stored objects to delete.", metrics["outbox"]["count"]),
+        (
+            "outbox_objects",
+            "Stored objects to delete, up to 1,001.",
+            metrics["outbox"]["count"],
+        ),
         ("outbox_due", "Of them, those to delete now.", metrics["outbox"]["due"]),
         ("outbox_failing", "Of them, those that failed.", metrics["outbox"]["failing"]),
         ("event_lag_seconds", "Age of what waits.", metrics["events"]["lag_seconds"]),
-        ("events_unpushed", "Events not pushed yet.", metrics["events"]["unpushed"]),
+        (
+            "events_unpushed",
+            "Events not pushed yet, up to 1,001.",
+            metrics["events"]["unpushed"],
+        ),
+        (
+            "events_unpushed_seconds",
+            "Age of the oldest of them.",
+            metrics["events"]["unpushed_seconds"],
+        ),
         ("connections_max", "max_connections.", metrics["connections"]["most"]),
     ):
         yield _gauge(f"turnkeep_{name}", documentation, value)

@@ -1,6 +1,6 @@
 begin;
 
-select plan(9);
+select plan(11);
 
 select append_turn(
     'talk', '[{"role": "user", "content": "a"}]',
@@ -10,16 +10,16 @@ select register_files('[{"storage_path": "c"}]');
 select delete_conversation('talk');
 select cleanup_orphaned_files('0', 1);
 
-insert into turnkeep.events (xid, id, owner_id, kind, created_at)
+insert into turnkeep.events (xid, id, owner_id, kind, created_at, payload)
 values
 (
     '1', gen_random_uuid(), '00000000-0000-0000-0000-000000000000', 'client_replay',
-    now()
+    now() - interval '7 seconds', '{}'
 ),
 (
     pg_current_xact_id(), '00000000-0000-0000-0000-000000000001',
     '00000000-0000-0000-0000-000000000000', 'client_slow',
-    now() - interval '90 seconds'
+    now() - interval '90 seconds', '{}'
 );
 
 set local role service_role;
@@ -51,6 +51,9 @@ select is(
 );
 select is(metrics() #> '{events,unpushed}', '1', 'and what nobody was told of');
 select is(
+    metrics() #> '{events,unpushed_seconds}', '7.000', 'with the age of the oldest'
+);
+select is(
     metrics() #> '{events,lag_seconds}', '90.000',
     'the lag is the age of what waits for an older transaction'
 );
@@ -61,6 +64,22 @@ select is(
         "conversation_deleted": 1, "orphans_removed": 1
     }',
     'the newest events are counted by their kinds'
+);
+select record_events('[
+    {"kind": "client_retry", "payload": {"count": 3}},
+    {"kind": "client_retry", "payload": {"count": 4}},
+    {"kind": "client_error", "payload": {"count": "many"}},
+    {"kind": "client_odd", "payload": {"count": -1e999}},
+    {"kind": "client_odd", "payload": {"count": 1e999}}
+]');
+select is(
+    metrics() #> '{events,recent,kinds}',
+    '{
+        "client_replay": 1, "client_slow": 1, "turn_appended": 1,
+        "conversation_deleted": 1, "orphans_removed": 1, "client_retry": 7,
+        "client_error": 1, "client_odd": 1000000000
+    }',
+    'a report counts as often as it says'
 );
 select is(
     (

@@ -13,7 +13,7 @@ const short = (value) =>
   value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 });
 const milliseconds = (value) =>
   value.toLocaleString("en", { maximumSignificantDigits: 3 });
-const capped = (value) => (value > 10000 ? "10,000+" : count(value));
+const capped = (value) => (value > 1000 ? "1,000+" : count(value));
 
 function size(bytes) {
   const units = ["B", "kB", "MB", "GB", "TB"];
