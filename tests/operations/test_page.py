@@ -8,7 +8,7 @@ import pytest
 
 from operations.test_serve import serving
 from support.marks import require
-from turnkeep.calls import append_turn
+from turnkeep.calls import append_turn, record_events
 from turnkeep.client import Client
 
 if TYPE_CHECKING:
@@ -78,6 +78,16 @@ def test_it_shows_what_happens_and_what_fails(
         page.wait_for_function(
             "document.querySelector('#sizes').textContent.includes('messages')"
         )
+        client(
+            record_events(
+                [
+                    {"kind": "client_cache_hit", "payload": {"count": 30}},
+                    {"kind": "client_cache_miss", "payload": {"count": 10}},
+                ]
+            )
+        )
+        page.wait_for_selector("#tiles >> text=30 hits, 10 misses")
+        assert "75 %" in page.inner_text("#tiles")
         pictures = page.locator("#tiles svg[role=img]")
         assert pictures.count() == 8
         page.wait_for_function(

@@ -64,10 +64,10 @@ class Served:
 
 
 @contextmanager
-def serving(url: str, **environment: str) -> Iterator[Served]:
+def serving(url: str, *options: str, **environment: str) -> Iterator[Served]:
     """Run the command on a port that is free."""
     process = subprocess.Popen(  # noqa: S603
-        [*TURNKEEP, "serve", url, "--port", "0"],
+        [*TURNKEEP, "serve", url, "--port", "0", *options],
         env={**os.environ, **environment},
         stderr=subprocess.PIPE,
         text=True,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from turnkeep.cache import Counts
 from turnkeep.calls import append_turn, get_thread
 from turnkeep.client import Client
 from turnkeep.demo.losing import LosingConnection
@@ -50,6 +51,18 @@ def test_every_call_is_counted_by_what_became_of_it(database: str) -> None:
         "turnkeep_call_replays_total": 2,
         "turnkeep_call_failures_total append_turn Unprocessable": 1,
     }
+
+
+def test_caches_are_shown_as_they_count() -> None:
+    metrics, counts = CallMetrics(), Counts()
+    metrics.watch("threads", counts)
+    counts.hits += 3
+    counts.misses += 1
+    assert +counted(metrics) == {
+        "turnkeep_client_cache_total threads hit": 3,
+        "turnkeep_client_cache_total threads miss": 1,
+    }
+    assert metrics.totals() == {"retries": 0, "replays": 0, "hits": 3, "misses": 1}
 
 
 def test_two_clients_share_what_they_are_given_and_nothing_else(database: str) -> None:

@@ -22,7 +22,7 @@ from turnkeep.cache.redis import Counts
 from turnkeep.calls import Call
 
 if TYPE_CHECKING:
-    from turnkeep.client import AsyncClient, Client
+    from turnkeep.cache.threads import AsyncCaller, Caller
     from turnkeep.replies import Event, Thread
 
 Reply = TypeVar("Reply")
@@ -125,7 +125,7 @@ class FreshThreads:
     Safe to share between threads: no step is taken while its lock is held.
     """
 
-    def __init__(self, client: Client | AsyncClient, lifetime: float) -> None:
+    def __init__(self, client: Caller | AsyncCaller, lifetime: float) -> None:
         """Take who calls, and for how many seconds a copy may be given."""
         self.counts = Counts()
         self._client = client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from turnkeep.cache.freshness import FreshThreads
 from turnkeep.cache.redis import LIFETIME
@@ -13,11 +13,32 @@ if TYPE_CHECKING:
 
     from turnkeep.cache.freshness import Steps
     from turnkeep.cache.redis import AsyncRedis, Counts, Redis
-    from turnkeep.client import AsyncClient, Client
     from turnkeep.replies import Event
 
 Reply = TypeVar("Reply")
 Result = TypeVar("Result")
+
+
+class Caller(Protocol):
+    """A `Client`, or what sends calls as it does."""
+
+    @property
+    def user_id(self) -> UUID | None:
+        """The user whose calls these are."""
+
+    def __call__(self, call: Call[Reply]) -> Reply:
+        """Send a call and give its reply."""
+
+
+class AsyncCaller(Protocol):
+    """An `AsyncClient`, or what sends calls as it does."""
+
+    @property
+    def user_id(self) -> UUID | None:
+        """The user whose calls these are."""
+
+    async def __call__(self, call: Call[Reply]) -> Reply:
+        """Send a call and give its reply."""
 
 
 class Threads:
@@ -27,7 +48,7 @@ class Threads:
     """
 
     def __init__(
-        self, client: Client, redis: Redis | None, *, lifetime: float = LIFETIME
+        self, client: Caller, redis: Redis | None, *, lifetime: float = LIFETIME
     ) -> None:
         """Put `redis` before `client`; a thread is given for `lifetime` seconds."""
         self._fresh = FreshThreads(client, lifetime)
@@ -77,7 +98,7 @@ class AsyncThreads:
 
     def __init__(
         self,
-        client: AsyncClient,
+        client: AsyncCaller,
         redis: AsyncRedis | None,
         *,
         lifetime: float = LIFETIME,

@@ -50,13 +50,28 @@ def watched(command: Callable[..., None]) -> Callable[..., None]:
     show_envvar=True,
     help="Who looks must have it. Needed to listen to others than this machine.",
 )
-def serve_command(
-    *, url: str | None, redis_url: str | None, host: str, port: int, token: str | None
+@click.option(
+    "--pump/--no-pump",
+    "pumps",
+    default=True,
+    show_default=True,
+    help="Tell listeners of new events, as turnkeep pump does.",
+)
+def serve_command(  # noqa: PLR0913  one for each option
+    *,
+    url: str | None,
+    redis_url: str | None,
+    host: str,
+    port: int,
+    token: str | None,
+    pumps: bool,
 ) -> None:
     """Serve /health, /ready, /live, /metrics and a page that shows it all.
 
     DATABASE is a postgresql:// URL; without it $TURNKEEP_DATABASE_URL, libpq's
-    variables or the embedded server. Nothing in it is changed.
+    variables or the embedded server. Nothing in it is changed but how far listeners
+    have been told of events: with the same lock as turnkeep pump, so that one of all
+    that run does it. With --redis, threads that have changed are removed there.
 
     With a token, send "Authorization: Bearer TOKEN", or open /?token=TOKEN once. /live,
     /ready and the bare status of /health need none.
@@ -64,6 +79,7 @@ def serve_command(
     \b
       turnkeep serve
       turnkeep serve postgresql://user@host/db --redis redis://localhost
+      turnkeep serve --no-pump
       TURNKEEP_TOKEN=... turnkeep serve --host 0.0.0.0 --port 80
       curl -f http://127.0.0.1:8080/health
     """  # noqa: D301
@@ -83,7 +99,9 @@ def serve_command(
         )
     database = choose(url)
     click.echo(f"database: {database}", err=True)
-    app = create_app(database.conninfo, redis_url=redis_url, token=token or None)
+    app = create_app(
+        database.conninfo, redis_url=redis_url, token=token or None, pumps=pumps
+    )
     server = Server(app, host, port)
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn closes first, and raises the signal again for us.

@@ -33,6 +33,7 @@ matters has; it is a warning when any other has, or warns.
 | redis | no answer | | no |
 | outbox | | an object is due for an hour, or a deletion failed | no |
 | events | | the stream is held back for a minute by a transaction | no |
+| pump | its last round failed, or was long ago | | no |
 | disk | the embedded server has less than 128 MiB | less than 1 GiB | yes |
 """
 
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
     from turnkeep.client import Client
+    from turnkeep.serve.pumping import Pump
 
 CHECK_SECONDS = 2.0
 VALID_SECONDS = 1.0
@@ -119,12 +121,14 @@ class Health:
         *,
         client: Client | None = None,
         redis_url: str | None = None,
+        pump: Pump | None = None,
         seconds: float = CHECK_SECONDS,
     ) -> None:
-        """Take what to check; `client` is this process's, for its pool."""
+        """Take what to check; `client` and `pump` are this process's own."""
         self.sessions = Sessions(conninfo, seconds=0.75 * seconds)
         self._client = client
         self._redis_url = redis_url
+        self._pump = pump
         self._data = checks.embedded_data(conninfo)
         self._seconds = seconds
         self._running: asyncio.Task[Report] | None = None
@@ -157,6 +161,7 @@ class Health:
             "events": checks.check_events(sessions),
             "pool": checks.check_pool(self._client),
             "redis": checks.check_redis(self._redis_url),
+            "pump": checks.check_pump(self._pump),
             "disk": checks.check_disk(self._data),
         }
         found = await asyncio.gather(*(self._look(*each) for each in looks.items()))
@@ -181,5 +186,5 @@ class Health:
         except psycopg.errors.UndefinedTable:
             finding = Finding("unknown", "not deployed")
         except psycopg.Error as error:
-            finding = Finding("failed", str(error).strip().splitlines()[-1])
+            finding = Finding("failed", checks.reason(error))
         return Component(finding, name in MATTERS, time.monotonic() - began)

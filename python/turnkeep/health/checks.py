@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from turnkeep.client import Client
     from turnkeep.health.sessions import Sessions
+    from turnkeep.serve.pumping import Pump
     from turnkeep.sqitch.plan import Plan
 
 Status = Literal["ok", "warning", "failed", "unknown", "off"]
@@ -245,6 +246,11 @@ async def check_redis(url: str | None) -> Finding:
     return Finding("ok", f"Redis {version}", {"version": version})
 
 
+async def check_pump(pump: Pump | None) -> Finding:
+    """Ask the pump of this process how it is getting on."""
+    return Finding("off", "not run here") if pump is None else pump.finding()
+
+
 async def check_disk(data: Path | None) -> Finding:
     """Look how much space the embedded server has left."""
     if data is None:
@@ -255,6 +261,11 @@ async def check_disk(data: Path | None) -> Finding:
     if usage.free < NO_SPACE:
         return Finding("failed", message, details)
     return Finding("warning" if usage.free < LITTLE_SPACE else "ok", message, details)
+
+
+def reason(error: psycopg.Error) -> str:
+    """Give one line: what the server said, or what kept it from saying anything."""
+    return error.diag.message_primary or str(error).strip().splitlines()[-1]
 
 
 def embedded_data(conninfo: str) -> Path | None:

@@ -6,14 +6,21 @@ import asyncio
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
+from turnkeep.transports.postgresql import query
+
 if TYPE_CHECKING:
     from typing import LiteralString
+    from uuid import UUID
 
+    from turnkeep.calls import Call
+
+Reply = TypeVar("Reply")
 Row = dict[str, Any]
 Connection = psycopg.AsyncConnection[Row]
 Parameters = Sequence[object] | Mapping[str, object] | None
@@ -31,6 +38,9 @@ class Sessions:
     its own timeout: what waits for a lock does not pile up there.
     """
 
+    user_id: UUID | None = None
+    """Nobody but the role that connects."""
+
     def __init__(self, conninfo: str, *, most: int = 2, seconds: float = 1.5) -> None:
         """Say how many to keep at most, and when the server itself is to give up."""
         self._conninfo = conninfo
@@ -39,7 +49,7 @@ class Sessions:
         self._limits = f"set local statement_timeout = {int(seconds * 1000)}"
 
     async def ask(
-        self, query: LiteralString, parameters: Parameters = None
+        self, query: LiteralString | bytes, parameters: Parameters = None
     ) -> list[Row]:
         """Run a query in a transaction of its own, and give its rows.
 
@@ -55,6 +65,12 @@ class Sessions:
                     # The server was restarted since: it deserves a new connection.
                     if not (known and connection.closed):
                         raise
+
+    async def __call__(self, call: Call[Reply]) -> Reply:
+        """Send a call once, as an `AsyncClient` does, with the exceptions of `ask`."""
+        [row] = await self.ask(*query(call))
+        [value] = row.values()
+        return call.decode(msgspec.json.encode(value))
 
     async def close(self) -> None:
         """Close what is kept."""
@@ -73,7 +89,10 @@ class Sessions:
         )
 
     async def _run(
-        self, connection: Connection, query: LiteralString, parameters: Parameters
+        self,
+        connection: Connection,
+        query: LiteralString | bytes,
+        parameters: Parameters,
     ) -> list[Row]:
         work = asyncio.ensure_future(self._transact(connection, query, parameters))
         try:
@@ -88,7 +107,10 @@ class Sessions:
         return work.result()
 
     async def _transact(
-        self, connection: Connection, query: LiteralString, parameters: Parameters
+        self,
+        connection: Connection,
+        query: LiteralString | bytes,
+        parameters: Parameters,
     ) -> list[Row]:
         async with connection.transaction():
             await connection.execute(self._limits.encode())

@@ -4,7 +4,7 @@
 page when its events are dealt with: whoever goes on from there has missed nothing, and
 sees again at most the page that it was at. Between pages they wait for a hint, or for a
 time; `Listener` and `AsyncListener` hear the hints that `pump` sends, on a direct
-connection.
+connection. A `Reporter` adds to the stream what clients meet.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import psycopg
 
 from turnkeep.calls import list_events, pump_events
 from turnkeep.errors import Unavailable
+from turnkeep.monitor.reporting import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -33,6 +34,15 @@ if TYPE_CHECKING:
 
     from turnkeep.client import AsyncClient, Client
     from turnkeep.replies import EventPage, PumpedEvents
+
+__all__ = [
+    "AsyncListener",
+    "Listener",
+    "Reporter",
+    "follow",
+    "follow_async",
+    "pump",
+]
 
 logger = logging.getLogger(__name__)
 

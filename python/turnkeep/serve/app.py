@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from turnkeep.health import Health
 from turnkeep.serve.exposition import Exposition
 from turnkeep.serve.feed import Feed
 from turnkeep.serve.guard import Gate, Guarded
+from turnkeep.serve.pumping import Pump
 from turnkeep.serve.sampling import sample
 
 if TYPE_CHECKING:
@@ -46,21 +48,26 @@ def create_app(  # noqa: PLR0913  each is one of what can be shown
     metrics: CallMetrics | None = None,
     redis_url: str | None = None,
     token: str | None = None,
+    pumps: bool = False,
     only_local_names: bool = True,
 ) -> Starlette:
     """Make the application.
 
-    `client` and `metrics` are those of the application around it, if there is one.
+    `client` and `metrics` are those of the application around it, if there is one. One
+    that `pumps` does what `turnkeep pump` does, from its start to its end; where it is
+    mounted in another, which has a lifespan of its own, it has neither.
     Without a `token` it answers to the names of this machine alone; where a server in
     front sees to that, `only_local_names` may be false.
     """
-    health = Health(conninfo, client=client, redis_url=redis_url)
+    pump = Pump(conninfo, redis_url=redis_url) if pumps else None
+    health = Health(conninfo, client=client, redis_url=redis_url, pump=pump)
     feed = Feed(health, _about(conninfo), client, metrics)
     site = Site(health, feed, Gate(token), client, metrics)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
+        async with running(pump):
+            yield
         await feed.close()
         await health.close()
 
@@ -81,6 +88,19 @@ def create_app(  # noqa: PLR0913  each is one of what can be shown
     )
     app.state.feed = feed
     return app
+
+
+@asynccontextmanager
+async def running(pump: Pump | None) -> AsyncIterator[None]:
+    """Let the pump run during the block."""
+    if pump is None:
+        yield
+        return
+    task = asyncio.create_task(pump.run())
+    yield
+    task.cancel()
+    await asyncio.wait({task})
+    await pump.close()
 
 
 class Site:

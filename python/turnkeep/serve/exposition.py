@@ -109,6 +109,12 @@ def _of_server(sample: Sample) -> Iterable[Metric]:
         "state",
         metrics["connections"]["states"],
     )
+    yield _gauges(
+        "turnkeep_recent_events",
+        "The newest 1,000 events; a report of clients counts as often as it says.",
+        "kind",
+        metrics["events"]["recent"]["kinds"],
+    )
     rows = CounterMetricFamily(
         "turnkeep_rows_inserted", "Rows inserted.", labels=["table"]
     )

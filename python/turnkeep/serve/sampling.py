@@ -141,13 +141,14 @@ def compare(now: Sample, before: Sample) -> dict[str, Any]:
         },
         "latency": {name: latency(name) for name in ("append_turn", "get_thread")},
         "clients": {
-            "retries": _reported(kinds, "retr"),
-            "replays": _reported(kinds, "replay"),
+            "retries": kinds.get("client_retry", 0),
+            "replays": kinds.get("client_replay", 0),
+            "hits": kinds.get("client_cache_hit", 0),
+            "misses": kinds.get("client_cache_miss", 0),
             "scope": "as clients report",
         },
         "cache": {
             "hits": rate("responses", "updated"),
-            "rate": None,
             "answers": tables.get("responses", {}).get("rows", 0),
         },
         "connections": {
@@ -168,14 +169,6 @@ def compare(now: Sample, before: Sample) -> dict[str, Any]:
         ],
         "recent": now.recent,
     }
-
-
-def _reported(kinds: Mapping[str, int], word: str) -> int:
-    return sum(
-        count
-        for kind, count in kinds.items()
-        if kind.startswith("client_") and word in kind
-    )
 
 
 def _slowest(

@@ -28,6 +28,10 @@ function span(seconds) {
   return `${short(seconds / 3600)} h`;
 }
 
+function hitRate({ hits, misses }) {
+  return hits + misses ? (100 * hits) / (hits + misses) : null;
+}
+
 // Each tile: its name, its figure, its unit, and a line beneath.
 const TILES = [
   ["Messages stored", (now) => now.rates.messages, "/s", short,
@@ -38,9 +42,10 @@ const TILES = [
       : `a thread ${milliseconds(now.latency.get_thread)} ms`],
   ["Retries and replays", (now) => now.clients.retries + now.clients.replays, "", count,
     (now) => `${count(now.clients.retries)} and ${count(now.clients.replays)}, ${now.clients.scope}`],
-  ["Cache hits", (now) => now.cache.hits, "/s", short,
-    (now) => now.cache.rate === null ? `${count(now.cache.answers)} answers kept`
-      : `${count(100 * now.cache.rate)} % of look-ups, ${count(now.cache.answers)} kept`],
+  ["Cache hit rate", (now) => hitRate(now.clients), "%", short,
+    (now) => hitRate(now.clients) === null
+      ? `${short(now.cache.hits)} hits/s in the database, ${count(now.cache.answers)} kept`
+      : `${count(now.clients.hits)} hits, ${count(now.clients.misses)} misses, ${now.clients.scope}`],
   ["Connections", (now) => now.connections.used, "", count,
     (now) => `of ${count(now.connections.most)}, ${count(now.connections.active)} at work`],
   ["Orphans", (now) => now.orphans.count, "", capped,
