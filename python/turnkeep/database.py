@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from psycopg.conninfo import conninfo_to_dict
+from turnkeep import libpq
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Database:
 
     def __str__(self) -> str:
         """Name the database for people: everything but the password, and the source."""
-        parts = conninfo_to_dict(self.conninfo)
+        parts = libpq.parse(self.conninfo)
         parts.pop("password", None)
         named = " ".join(f"{key}={value}" for key, value in parts.items())
         return f"{named or 'libpq defaults'} (from {self.source})"

@@ -168,7 +168,7 @@ def test_a_connection_that_is_cut_while_it_waits(
 def test_what_the_server_says_is_never_a_traceback(project: Workspace) -> None:
     says = 'ERROR:  syntax error at or near "selekt"'
     with pytest.raises(ServerError, match=f"^{says}"), connect(project.url) as session:
-        session.execute("selekt")
+        session.ask("selekt")
 
 
 def test_a_registry_that_may_not_be_read(project: Workspace) -> None:

@@ -219,13 +219,13 @@ def test_another_user_is_another_session(
     report = Collected()
     report.begin("+", "x", 1)
     with connect(empty_database) as connection:
-        connection.execute(f"create role {role} login".encode())
+        connection.ask(f"create role {role} login")
         try:
             loaded = scripts.load(path, "deploy", {"USER": "postgres"})
             assert "\\connect leaves the session" in (loaded.separate or "")
             Session(connection, report).run_alone(loaded)
-            row = connection.execute("select current_user").fetchone()
+            ((user,),) = connection.ask("select current_user")
         finally:
-            connection.execute(f"drop role {role}".encode())
+            connection.ask(f"drop role {role}")
     assert report.changes[0]["output"] == [role]
-    assert row == ("postgres",)
+    assert user == "postgres"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from turnkeep import libpq
 from turnkeep.sqitch import progress
 from turnkeep.sqitch.report import TerminalReport
 
@@ -19,17 +20,15 @@ if TYPE_CHECKING:
 def test_who_blocks_is_named_and_no_work_is_none(empty_database: str) -> None:
     with (
         psycopg.connect(empty_database) as holder,
-        psycopg.connect(empty_database, autocommit=True) as waiting,
-        psycopg.connect(empty_database, autocommit=True) as watcher,
+        libpq.connect(empty_database) as waiting,
+        libpq.connect(empty_database) as watcher,
     ):
-        pid, blocker = waiting.info.backend_pid, holder.info.backend_pid
+        pid, blocker = waiting.pid, holder.info.backend_pid
         assert progress.read(watcher, pid) == []
         holder.execute("create table t (); lock table t")
         holder.commit()
         holder.execute("lock table t")
-        thread = threading.Thread(
-            target=waiting.execute, args=("alter table t add a int",)
-        )
+        thread = threading.Thread(target=waiting.ask, args=("alter table t add a int",))
         thread.start()
         found: list[Any] = []
         while not found:
@@ -62,7 +61,7 @@ def test_a_run_is_watched_while_it_waits(
     monkeypatch.setattr(progress, "PAUSE", 0.01)
     with (
         psycopg.connect(empty_database) as holder,
-        psycopg.connect(empty_database, autocommit=True) as waiting,
+        libpq.connect(empty_database) as waiting,
     ):
         holder.execute("create table t ()")
         holder.commit()
@@ -70,7 +69,7 @@ def test_a_run_is_watched_while_it_waits(
         listener = Releasing(holder)
         blocker = holder.info.backend_pid
         with progress.watched(waiting, empty_database, listener):
-            waiting.execute("alter table t add a int")
+            waiting.ask("alter table t add a int")
     assert f"waits for pid {blocker}" in listener.told[0]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
+from turnkeep import libpq
 from turnkeep.sqitch import fingerprint
 
 if TYPE_CHECKING:
@@ -57,27 +57,25 @@ CHANGES = (
 
 
 def test_every_kind_of_change_is_seen_and_named(empty_database: str) -> None:
-    with psycopg.connect(empty_database) as connection:
-        connection.execute(BASE)
+    with libpq.connect(empty_database) as connection:
+        connection.ask(BASE)
         base = fingerprint.read(connection, "sqitch")
         for statement, name in CHANGES:
-            with connection.transaction(force_rollback=True):
-                connection.execute(statement.encode())
-                found = fingerprint.compare(
-                    base, fingerprint.read(connection, "sqitch")
-                )
-                names = [each.name for each in found]
-                assert any(each.startswith(name) for each in names), (statement, names)
+            connection.ask_all("begin", statement)
+            found = fingerprint.compare(base, fingerprint.read(connection, "sqitch"))
+            connection.ask("rollback")
+            names = [each.name for each in found]
+            assert any(each.startswith(name) for each in names), (statement, names)
         assert fingerprint.read(connection, "sqitch") == base
 
 
 def test_equal_schemas_are_equal_whatever_their_history(empty_database: str) -> None:
-    with psycopg.connect(empty_database) as connection:
-        connection.execute(BASE)
+    with libpq.connect(empty_database) as connection:
+        connection.ask(BASE)
         before = fingerprint.read(connection, "sqitch")
-        connection.execute("alter table t add c integer; alter table t drop c")
-        connection.execute("grant select on t to public; revoke all on t from public")
-        connection.execute("create schema sqitch; create table sqitch.changes ()")
+        connection.ask("alter table t add c integer; alter table t drop c")
+        connection.ask("grant select on t to public; revoke all on t from public")
+        connection.ask("create schema sqitch; create table sqitch.changes ()")
         assert fingerprint.read(connection, "sqitch") == before
 
 

@@ -28,7 +28,7 @@ COMMANDS = {
     "deploy": "running",
     "revert": "running",
     "verify": "running",
-    "status": "listing",
+    "status": "status",
     "log": "listing",
     "plan": "listing",
     "show": "listing",

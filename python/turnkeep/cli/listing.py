@@ -1,4 +1,4 @@
-"""``turnkeep status | log | plan | show``: they read."""
+"""``turnkeep log | plan | show``: they read."""
 
 from __future__ import annotations
 
@@ -28,49 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from turnkeep.cli.opening import Work
-
-
-@click.command(context_settings=SQITCH)
-@on_database()
-@click.option("--project", metavar="NAME", help="Another project of this registry.")
-@click.option("--show-changes/--no-show-changes", default=None)
-@click.option("--show-tags/--no-show-tags", default=None)
-@click.option("--date-format", "--date", metavar="FORMAT")
-def status_command(  # noqa: PLR0913 - the options of the verb
-    work: Work,
-    *,
-    as_json: bool,
-    project: str | None,
-    show_changes: bool | None,
-    show_tags: bool | None,
-    date_format: str | None,
-) -> None:
-    """Say which change was deployed last, and what is still to come.
-
-    \b
-      turnkeep status postgresql://user@host/database
-      turnkeep status --show-changes --show-tags postgresql://user@host/database
-      turnkeep status --json postgresql://user@host/database | jq .undeployed
-    """  # noqa: D301
-    from turnkeep.sqitch import status  # noqa: PLC0415
-
-    config = work.project.config
-    with opened_registry(work, project, as_json=as_json) as registry:
-        found = status.read(registry, work.project.plan)
-    if as_json:
-        click.echo(json.dumps(work.document | found.document(), indent=2))
-    else:
-        for line in found.lines(
-            show_changes=_either(show_changes, config.flag("status.show_changes")),
-            show_tags=_either(show_tags, config.flag("status.show_tags")),
-            date_format=date_format or config.get("status.date_format") or "iso",
-        ):
-            click.echo(line)
-    if found.latest is None:
-        if not as_json:
-            click.echo("No changes deployed")
-        sys.exit(1)
-    found.check(work.project.plan)
 
 
 def listing_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -274,7 +231,3 @@ def show_command(  # noqa: PLR0913 - the options of the verb
         click.echo(text)
     else:
         click.echo(found)
-
-
-def _either(option: bool | None, configured: bool | None) -> bool:  # noqa: FBT001
-    return bool(configured if option is None else option)

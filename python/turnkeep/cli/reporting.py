@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from contextlib import contextmanager
 from functools import wraps
@@ -79,6 +78,8 @@ def telling(work: Work, style: str) -> Iterator[Report]:
                 "changes": report.changes,
                 "errors": [*report.errors, *([str(failure)] if failure else [])],
             }
+            import json  # noqa: PLC0415 - only where this is asked for
+
             click.echo(json.dumps(work.document | outcome, indent=2))
         elif isinstance(report, Events):
             report.write("finish", ok=code == 0, error=failure and str(failure))

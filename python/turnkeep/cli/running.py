@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -412,6 +411,8 @@ def _show(
     with opened_engine(work, variables, Collected()) as engine:
         engine.log_only = log_only
         found = find(engine)
+    import json  # noqa: PLC0415 - only where this is asked for
+
     if style == "json":
         click.echo(json.dumps(work.document | found.document(), indent=2))
     elif style == "events":

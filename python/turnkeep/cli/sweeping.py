@@ -288,7 +288,13 @@ def _show(
 
 @contextmanager
 def _connected(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
-    from turnkeep.sqitch.server import connect  # noqa: PLC0415
+    import psycopg  # noqa: PLC0415
 
-    with connect(conninfo) as connection:
+    try:
+        connection = psycopg.connect(conninfo, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise Unavailable(
+            str(error).strip(), hint="is the server running, and is the URL right?"
+        ) from None
+    with connection:
         yield connection

@@ -6,19 +6,15 @@ system's, the user's, the project's. The syntax is Git's, as Config::GitLike rea
 
 from __future__ import annotations
 
-import getpass
 import os
 import pwd
 import re
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
-
+from turnkeep import libpq
 from turnkeep.sqitch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -220,7 +216,7 @@ def person(config: Config, environ: Mapping[str, str] = os.environ) -> Person:
         environ.get("SQITCH_EMAIL")
         or config.get("user.email")
         or environ.get("SQITCH_ORIG_EMAIL")
-        or f"{login}@{socket.gethostname()}"
+        or f"{login}@{os.uname().nodename}"
     )
     if "<" in name or name.startswith("["):
         raise ConfigError(
@@ -382,9 +378,7 @@ def with_parts(uri: str, parts: Mapping[str, str]) -> str:
     """Put host, port, user or database in the place of a URI's own."""
     own = _behind_db(uri)
     if own is None:
-        given = {key: str(value) for key, value in conninfo_to_dict(uri).items()}
-        merged = {**given, **parts}
-        return " ".join(f"{key}={_quoted(value)}" for key, value in merged.items())
+        return libpq.joined(uri, **parts)
     engine, _, rest = own.partition(":")
     before, question, query = rest.partition("?")
     place, name = "", before
@@ -448,7 +442,7 @@ def to_conninfo(uri: str, environ: Mapping[str, str] = os.environ) -> str | None
             parts[key] = environ[variable]
     if not parts:
         return None
-    conninfo = " ".join(f"{key}={_quoted(value)}" for key, value in parts.items())
+    conninfo = libpq.joined("", **parts)
     _check_conninfo(conninfo)
     return conninfo
 
@@ -471,7 +465,7 @@ def display(uri: str, environ: Mapping[str, str] = os.environ) -> str:
 
 def describe(conninfo: str, environ: Mapping[str, str] = os.environ) -> str:
     """Give the name of a database that libpq's own syntax describes."""
-    parts = {key: str(value) for key, value in conninfo_to_dict(conninfo).items()}
+    parts = libpq.parse(conninfo)
     user = parts.get("user", "")
     host = parts.get("host", "")
     if host.startswith(("/", "@")):
@@ -494,17 +488,12 @@ def _behind_db(uri: str) -> str | None:
 
 def _check_conninfo(conninfo: str) -> None:
     try:
-        conninfo_to_dict(conninfo)
-    except ProgrammingError as error:
+        libpq.parse(conninfo)
+    except libpq.Error as error:
         raise ConfigError(
-            f"not a way to name a database: {str(error).strip()}",
+            f"not a way to name a database: {error}",
             hint="give a postgresql:// URL, a db:pg: URI, or a target of sqitch.conf",
         ) from None
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _host_and_port(text: str) -> tuple[str, str]:
@@ -550,7 +539,9 @@ def _unquote(text: str) -> str:
 
 def _login() -> str:
     try:
-        return getpass.getuser()
+        from getpass import getuser  # noqa: PLC0415 - with it comes a terminal
+
+        return getuser()
     except (KeyError, OSError):
         return str(os.getuid())
 

@@ -12,7 +12,7 @@ import shutil
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from turnkeep.sqitch import checks, upgrading
 from turnkeep.sqitch import script as scripts
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from psycopg import Connection
-
+    from turnkeep.libpq import Connection
     from turnkeep.sqitch.config import Mode
     from turnkeep.sqitch.plan import Change, Depend
     from turnkeep.sqitch.project import Project
@@ -56,7 +55,7 @@ _FIRST_REST, _LONGEST_REST = 0.1, 5.0
 class Engine:
     """One run on one database."""
 
-    connection: Connection[Any]
+    connection: Connection
     project: Project
     report: Report
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -407,15 +406,15 @@ class Engine:
         return _Loaded(script_hash, deploy, check)
 
     def _begin_variables(self) -> dict[str, str]:
-        info = self.connection.info
+        here = self.connection
         return {
-            "DBNAME": info.dbname,
-            "USER": info.user,
-            "HOST": info.host,
-            "PORT": str(info.port),
+            "DBNAME": here.dbname,
+            "USER": here.user,
+            "HOST": here.host,
+            "PORT": here.port,
             "ENCODING": "UTF8",
-            "SERVER_VERSION_NAME": info.parameter_status("server_version") or "",
-            "SERVER_VERSION_NUM": str(info.server_version),
+            "SERVER_VERSION_NAME": here.setting("server_version") or "",
+            "SERVER_VERSION_NUM": str(here.server_version),
             "AUTOCOMMIT": "on",
             "QUIET": "on",
             **self.variables,

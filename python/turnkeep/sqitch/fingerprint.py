@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from turnkeep.quoting import literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from psycopg import Connection
+    from turnkeep.libpq import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +42,12 @@ class Difference:
         return f"{self.name} differs: {'; '.join(changes[:4]) or 'in its order'}"
 
 
-def read(connection: Connection[Any], registry: str) -> dict[str, str]:
+def read(connection: Connection, registry: str) -> dict[str, str]:
     """Read the schema but for the registry's: descriptions by kind and name."""
-    query = (files(__package__) / "fingerprint.sql").read_bytes()
-    # Every name is to be qualified; the rollback takes the setting away again.
-    with connection.transaction(force_rollback=True):
-        connection.execute("set local search_path = pg_catalog")
-        rows = connection.execute(query, {"own": registry}).fetchall()
+    query = (files(__package__) / "fingerprint.sql").read_text("utf-8")
+    query = query.replace("%(own)s", literal(registry)).replace("%%", "%")
+    # Every name is to be qualified; the end of the message takes the setting away.
+    *_, rows = connection.ask_all("set local search_path = pg_catalog", query)
     return {name: text or "" for name, text in rows}
 
 

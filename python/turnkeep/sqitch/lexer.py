@@ -73,6 +73,8 @@ _ARGUMENT_ESCAPE = re.compile(
 _CONTROL = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "f": "\f"}
 _NAME = re.compile(rf"{_LETTER_OR_DIGIT}+")
 _SHELL_SAFE = re.compile(r"[A-Za-z0-9\-_./:]+")
+_LEADING = ("create", "function", "procedure", "or", "replace")
+_ROUTINE = re.compile("c(or)?[fp]")
 _COPY_END = re.compile(r"^\\\.\r?$", re.MULTILINE)
 _TOKENS_KEPT = 64
 _ASCII = 0x80
@@ -220,8 +222,10 @@ class Scanner:
     _tokens: list[str] = field(default_factory=list)
     _is_several: bool = False
     _words: int = 0
-    _leading: list[str] = field(default_factory=list)
+    _leading: str = ""
     """Initials of the leading words by which psql knows ``create function``."""
+    _is_routine: bool = False
+    """Whether they are those, and ``begin atomic`` may follow."""
     _expanding: list[tuple[int, str]] = field(default_factory=list)
     """How many characters are left behind the expansion of which variable."""
     _command: int = 0
@@ -406,18 +410,11 @@ class Scanner:
     def _word(self, token: re.Match[str]) -> None:
         word = token[0].lower()
         self._take(token.start(), token.end(), word)
-        if self._words < 4 and word in (  # noqa: PLR2004 - create or replace function
-            "create",
-            "function",
-            "procedure",
-            "or",
-            "replace",
-        ):
-            self._leading.append(word[0])
-        elif self._words < 4:  # noqa: PLR2004
-            self._leading.append(" ")
+        if self._words < 4:  # noqa: PLR2004 - create or replace function
+            self._leading += word[0] if word in _LEADING else " "
+            self._is_routine = bool(_ROUTINE.match(self._leading))
         self._words += 1
-        if self._parentheses or not re.match("c(or)?[fp]", "".join(self._leading)):
+        if self._parentheses or not self._is_routine:
             return
         if word == "begin" or (word == "case" and self._blocks):
             self._blocks += 1
@@ -527,7 +524,7 @@ class Scanner:
 
     def _forget_words(self) -> None:
         self._words = 0
-        self._leading.clear()
+        self._leading, self._is_routine = "", False
 
     def _where(self, position: int) -> str:
         return f"{self.file}:{self._source.line(position)}"

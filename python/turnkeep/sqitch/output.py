@@ -12,8 +12,7 @@ from turnkeep.sqitch.errors import ScriptFailedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from psycopg.pq.abc import PGresult
-
+    from turnkeep.libpq import Result
     from turnkeep.sqitch.report import Report
 
 
@@ -40,15 +39,14 @@ class Output:
                 self.report.output(self._line)
             self._line = ""
 
-    def rows(self, result: PGresult) -> None:
+    def rows(self, result: Result) -> None:
         """Write the rows of a result."""
         if result.nfields and result.ntuples:
             lines = (
                 self.fieldsep.join(
-                    self.null if value is None else value.decode()
-                    for value in (
-                        result.get_value(row, column)
-                        for column in range(result.nfields)
+                    self.null if text is None else text
+                    for text in (
+                        result.text(row, column) for column in range(result.nfields)
                     )
                 )
                 for row in range(result.ntuples)

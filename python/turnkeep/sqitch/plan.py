@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from turnkeep.sqitch import identity
+from turnkeep.sqitch.dates import moment
 from turnkeep.sqitch.errors import PlanError, UnknownChangeError
 
 if TYPE_CHECKING:
@@ -330,6 +330,8 @@ class _Parser:
     """The changes since the last tag."""
     seen: dict[str, int] = field(default_factory=dict)
     """Changes and @tags of the sections before, with their lines."""
+    latest: dict[str, int] = field(default_factory=dict)
+    """The last change of each name, by its place in ``drafts``."""
 
     def plan(self) -> Plan:
         body = self._header()
@@ -430,10 +432,8 @@ class _Parser:
         )
 
     def _check_time(self, text: str) -> None:
-        # Sqitch accepts a leap second; datetime does not.
-        plain = text[:-3] + "59Z" if text.endswith(":60Z") else text
         try:
-            datetime.strptime(plain, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+            moment(text)
         except ValueError:
             raise self._error(f'"{text}" is no date and time') from None
 
@@ -456,12 +456,18 @@ class _Parser:
         self.section.clear()
 
     def _add_change(self, parsed: _Line) -> None:
-        for draft in self.section:
-            if draft.parsed.name == parsed.name:
+        earlier = self.latest.get(parsed.name)
+        if earlier is not None:
+            if earlier >= len(self.drafts) - len(self.section):
                 raise self._error(
                     f'Change "{parsed.name}" duplicates earlier declaration on line '
-                    f"{draft.number}"
+                    f"{self.drafts[earlier].number}"
                 )
+            self.drafts[earlier].rework_tags += [
+                tag.name
+                for draft in reversed(self.drafts[earlier:])
+                for tag in draft.tags
+            ]
         depends = self._depends(parsed.dependencies)
         draft = _Draft(
             parsed,
@@ -469,17 +475,9 @@ class _Parser:
             [depend for depend in depends if not depend.is_conflict],
             [depend for depend in depends if depend.is_conflict],
         )
-        self._mark_rework(parsed.name)
+        self.latest[parsed.name] = len(self.drafts)
         self.drafts.append(draft)
         self.section.append(draft)
-
-    def _mark_rework(self, name: str) -> None:
-        tags: list[str] = []
-        for draft in reversed(self.drafts):
-            tags += [tag.name for tag in draft.tags]
-            if draft.parsed.name == name:
-                draft.rework_tags += tags
-                return
 
     def _depends(self, text: str) -> list[Depend]:
         found: dict[str, Depend] = {}

@@ -16,9 +16,6 @@ from turnkeep.sqitch.signatures import script_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import LiteralString
-
-    from psycopg.sql import Composable
 
     from turnkeep.sqitch.engine import Engine
     from turnkeep.sqitch.script import Script
@@ -185,8 +182,8 @@ class _Absent(Registry):
 
     def _rows(
         self,
-        query: LiteralString,  # noqa: ARG002
+        query: str,  # noqa: ARG002
         *values: object,  # noqa: ARG002
-        **parts: Composable,  # noqa: ARG002
+        **parts: str,  # noqa: ARG002
     ) -> list[tuple[Any, ...]]:
         return []

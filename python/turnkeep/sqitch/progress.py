@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import psycopg
+from turnkeep import libpq
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from psycopg import Connection
+    from turnkeep.libpq import Connection
 
 PAUSE = 1.0
 """Seconds between two readings."""
@@ -61,7 +61,7 @@ class Listener(Protocol):
 
 @contextmanager
 def watched(
-    connection: Connection[Any], conninfo: str, listener: Listener | None
+    connection: Connection, conninfo: str, listener: Listener | None
 ) -> Iterator[None]:
     """Tell the listener, while the block lasts, what the connection's server does.
 
@@ -71,7 +71,7 @@ def watched(
         yield
         return
     done = threading.Event()
-    pid = connection.info.backend_pid
+    pid = connection.pid
     thread = threading.Thread(
         target=_watch, args=(pid, conninfo, listener, done), daemon=True
     )
@@ -83,9 +83,9 @@ def watched(
         thread.join()
 
 
-def read(connection: Connection[Any], pid: int) -> list[tuple[str, float | None]]:
+def read(connection: Connection, pid: int) -> list[tuple[str, float | None]]:
     """Give what a backend is doing, and the share that is done."""
-    rows = connection.execute(_QUERY.encode(), {"pid": pid}).fetchall()
+    rows = connection.ask(_QUERY.replace("%(pid)s", str(pid)))
     return [(text, done / total if total else None) for text, total, done in rows]
 
 
@@ -94,12 +94,12 @@ def _watch(pid: int, conninfo: str, listener: Listener, done: threading.Event) -
         # Most runs are over before they are worth a second connection.
         if done.wait(PAUSE):
             return
-        with psycopg.connect(
-            conninfo, autocommit=True, fallback_application_name="turnkeep progress"
+        with libpq.connect(
+            conninfo, fallback_application_name="turnkeep progress"
         ) as connection:
             while not done.wait(PAUSE):
                 for text, share in read(connection, pid):
                     listener.progress(text, share)
-    except psycopg.Error:
+    except libpq.Error:
         # The run itself says what is wrong with the server.
         return

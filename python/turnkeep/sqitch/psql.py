@@ -150,7 +150,6 @@ class Psql:
     """Runs a command and gives its output; None: this is a preview."""
     settle: Callable[[], None] | None = None
     """Runs what is waiting, so that its outcome is known."""
-    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     is_dynamic: bool = False
     """Whether more than statements was found, or only the run tells what they are."""
     unsure: list[Statement] = field(default_factory=list)
@@ -160,6 +159,14 @@ class Psql:
     _unsure: list[str] = field(default_factory=list)
     r"""Prefixes of variables that a ``\gset`` may have set."""
     _restriction: str | None = None
+    _environment: dict[str, str] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What programs run in; a copy, made when a script wants it."""
+        if self._environment is None:
+            self._environment = dict(os.environ)
+        return self._environment
 
     @property
     def is_preview(self) -> bool:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, LiteralString
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg.sql import SQL, Identifier
-
+from turnkeep import libpq
+from turnkeep.quoting import filled, identifier
 from turnkeep.sqitch.errors import RegistryError, UnknownChangeError
 from turnkeep.sqitch.plan import ambiguous, decode_note, split_offset
 from turnkeep.sqitch.server import lost, said
@@ -22,17 +21,14 @@ from turnkeep.sqitch.server import lost, said
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from psycopg import Connection, Cursor
-    from psycopg.sql import Composable, Composed
-
+    from turnkeep.libpq import Connection
     from turnkeep.sqitch.config import Person
     from turnkeep.sqitch.plan import Change, Depend, Plan, Tag
 
 RELEASE = "1.1"
-_UTC = SQL("""'YYYY-MM-DD"T"HH24:MI:SS"Z"'""")
+_UTC = """'YYYY-MM-DD"T"HH24:MI:SS"Z"'"""
 # The registry before release 1.0 has no script_hash.
-_COLUMNS = SQL(
-    """
+_COLUMNS = """
     c.change_id, c.change, c.project, c.note,
     pg_catalog.to_char(c.planned_at at time zone 'UTC', {utc}),
     c.planner_name, c.planner_email,
@@ -43,8 +39,7 @@ _COLUMNS = SQL(
     pg_catalog.to_jsonb(c) ->> 'script_hash',
     pg_catalog.to_char(c.committed_at at time zone 'UTC', {utc}),
     c.committer_name, c.committer_email
-    """
-)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +113,7 @@ def from_plan(change: Change, project: str) -> Deployed:
 class Registry:
     """The registry in one schema of one database, for one project."""
 
-    connection: Connection[tuple[Any, ...]]
+    connection: Connection
     schema: str
     plan: Plan | None
     project: str
@@ -179,7 +174,7 @@ class Registry:
 
     def create(self, person: Person) -> None:
         """Create the tables and say who did; the caller opens the transaction."""
-        text = (files(__package__) / "registry.sql").read_text("utf-8")
+        text = Path(__file__).with_name("registry.sql").read_text("utf-8")
         self.run_script(text, "registry.sql")
         self.log_release(RELEASE, person)
 
@@ -516,7 +511,7 @@ class Registry:
             *([committer] * 2),
             limit,
             offset,
-            direction=SQL("asc" if ascending else "desc"),
+            direction="asc" if ascending else "desc",
         )
         return [_event(row) for row in rows]
 
@@ -563,7 +558,7 @@ class Registry:
                 order by committed_at {direction} limit 1
                 """,
                 project,
-                direction=SQL("desc" if tag == "HEAD" else "asc"),
+                direction="desc" if tag == "HEAD" else "asc",
             )
         return self._value(
             "select change_id from {registry}.tags where project = %s and tag = %s",
@@ -624,8 +619,8 @@ class Registry:
             self.project,
             change_id,
             abs(offset) - 1,
-            operator=SQL(">" if offset > 0 else "<"),
-            direction=SQL("asc" if offset > 0 else "desc"),
+            operator=">" if offset > 0 else "<",
+            direction="asc" if offset > 0 else "desc",
         )
 
     def _log_tag(self, change_id: str, tag: Tag, person: Person) -> None:
@@ -701,10 +696,9 @@ class Registry:
             change.planner_email,
         )
 
-    def _deployed(self, rest: LiteralString, *values: object) -> Iterator[Deployed]:
-        columns = _COLUMNS.format(registry=Identifier(self.schema), utc=_UTC)
-        query: LiteralString = "select {columns} from {registry}.changes c "
-        rows = self._rows(query + rest, self.project, *values, columns=columns)
+    def _deployed(self, rest: str, *values: object) -> Iterator[Deployed]:
+        query = f"select {_COLUMNS} from {{registry}}.changes c {rest}"  # noqa: S608
+        rows = self._rows(query, self.project, *values)
         for change_id, name, project, note, at, person, email, tags, *others in rows:
             # Sqitch takes a note that it reads back for the text of a plan, and decodes
             # it again; the revert event then has the result.
@@ -720,44 +714,29 @@ class Registry:
                 *others,
             )
 
-    def _rows(
-        self, query: LiteralString, *values: object, **parts: Composable
-    ) -> list[tuple[Any, ...]]:
-        return self._execute(query, values, parts).fetchall()
+    def _rows(self, query: str, *values: object, **parts: str) -> list[tuple[Any, ...]]:
+        text = _named(query, self.schema)
+        for name, part in parts.items():
+            text = text.replace(f"{{{name}}}", part)
+        return self._send(filled(text, values))
 
-    def _value(
-        self, query: LiteralString, *values: object, **parts: Composable
-    ) -> str | None:
+    def _value(self, query: str, *values: object, **parts: str) -> str | None:
         rows = self._rows(query, *values, **parts)
         return rows[0][0] if rows else None
 
-    def _run(self, query: LiteralString, *values: object) -> None:
-        text = _composed(query, self.schema)
-        self._write(psycopg.ClientCursor(self.connection).mogrify(text, values))
+    def _run(self, query: str, *values: object) -> None:
+        self._write(filled(_named(query, self.schema), values))
 
     def _write(self, statement: str) -> None:
         if self.write:
             self.write(statement)
         else:
-            self._send(statement.encode(), None)
+            self._send(statement)
 
-    def _execute(
-        self,
-        query: LiteralString,
-        values: Sequence[object],
-        parts: Mapping[str, Composable],
-    ) -> Cursor[tuple[Any, ...]]:
-        statement = SQL(query).format(
-            registry=Identifier(self.schema), utc=_UTC, **parts
-        )
-        return self._send(statement, values)
-
-    def _send(
-        self, statement: bytes | Composed, values: Sequence[object] | None
-    ) -> Cursor[tuple[Any, ...]]:
+    def _send(self, statement: str) -> list[tuple[Any, ...]]:
         try:
-            return self.connection.execute(statement, values)
-        except psycopg.Error as error:
+            return self.connection.ask(statement)
+        except libpq.Error as error:
             where = f"registry {self.schema}"
             if self.connection.closed:
                 raise lost(error, where) from error
@@ -767,8 +746,9 @@ class Registry:
 
 
 @cache
-def _composed(query: LiteralString, schema: str) -> bytes:
-    return SQL(query).format(registry=Identifier(schema), utc=_UTC).as_bytes()
+def _named(query: str, schema: str) -> str:
+    """Put the schema's name into a query, and how it is to write times."""
+    return query.replace("{registry}", identifier(schema)).replace("{utc}", _UTC)
 
 
 def _event(row: tuple[Any, ...]) -> Event:

@@ -11,10 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg.conninfo import make_conninfo
-from psycopg.sql import SQL, Identifier
-
+from turnkeep import libpq
+from turnkeep.quoting import identifier
 from turnkeep.sqitch import fingerprint
 from turnkeep.sqitch.engine import Engine
 from turnkeep.sqitch.errors import (
@@ -55,25 +53,21 @@ def scratch(conninfo: str, *, template: str | None, keep: bool) -> Iterator[str]
     """
     name = f"turnkeep_rehearsal_{secrets.token_hex(4)}"
     with connect(conninfo) as admin:
-        create = SQL("create database {}").format(Identifier(name))
+        create = f"create database {name}"
         if template:
-            create += SQL(" template {}").format(Identifier(template))
+            create += f" template {identifier(template)}"
         try:
-            admin.execute(create)
-        except psycopg.Error as error:
+            admin.ask(create)
+        except libpq.Error as error:
             raise ServerError(
                 said(error),
                 hint="the role needs CREATEDB, or rehearse with --embedded",
             ) from None
         try:
-            yield make_conninfo(conninfo, dbname=name)
+            yield libpq.joined(conninfo, dbname=name)
         finally:
             if not keep:
-                admin.execute(
-                    SQL("drop database if exists {} with (force)").format(
-                        Identifier(name)
-                    )
-                )
+                admin.ask(f"drop database if exists {name} with (force)")
 
 
 @dataclass(slots=True)

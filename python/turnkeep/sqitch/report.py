@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from dataclasses import dataclass, field
@@ -165,6 +164,8 @@ class Events:
         """Write a line: ``event``, ``at`` (UTC), and what belongs to it."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         document = {"event": event, "at": at} | values
+        import json  # noqa: PLC0415 - only where this is asked for
+
         print(json.dumps(document), file=self.stdout, flush=True)
 
     def info(self, text: str) -> None:

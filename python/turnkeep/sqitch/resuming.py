@@ -14,17 +14,14 @@ from dataclasses import dataclass
 from hashlib import sha1
 from typing import TYPE_CHECKING
 
-from psycopg.sql import SQL, Identifier, Literal
-
+from turnkeep.quoting import filled, identifier
 from turnkeep.sqitch.script import Control, control, runs_alone, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from psycopg import Connection
-    from psycopg.sql import Composable
-
+    from turnkeep.libpq import Connection
     from turnkeep.sqitch.lexer import Statement
     from turnkeep.sqitch.script import Script
 
@@ -113,7 +110,7 @@ def is_resumable(script: Script) -> bool:
 class Progress:
     """How far one script of one change has come."""
 
-    connection: Connection[Any]
+    connection: Connection
     schema: str
     change_id: str
     kind: str
@@ -123,14 +120,13 @@ class Progress:
 
         (0, False) also when one of them was edited since.
         """
-        known = self._ask(
-            "select to_regclass({}) is not null", Literal(self._qualified())
-        )
-        if not known[0][0]:
+        if not _exists(self.connection, self.schema):
             return 0, False
-        rows = self._ask(
-            "select done, hash, is_begun from {table}"
-            " where change_id = {change} and kind = {kind}"
+        rows = self.connection.ask(
+            f"select done, hash, is_begun from {self._table}"  # noqa: S608 - quoted
+            " where change_id = %s and kind = %s",
+            self.change_id,
+            self.kind,
         )
         if not rows:
             return 0, False
@@ -141,59 +137,44 @@ class Progress:
 
     def create(self) -> None:
         """Make the table."""
-        self._ask(
-            "create table if not exists {table} (change_id text, kind text,"
+        self.connection.ask(
+            f"create table if not exists {self._table} (change_id text, kind text,"
             " done integer not null, hash text not null, is_begun boolean not null,"
             " primary key (change_id, kind))"
         )
 
     def entry(self, steps: Sequence[Step], done: int, *, is_begun: bool) -> str:
         """Make the statement that says how far it is."""
-        return self._text(
-            "insert into {table} values ({change}, {kind}, {done}, {hash}, {begun})"
+        return filled(
+            f"insert into {self._table} values (%s, %s, %s, %s, %s)"  # noqa: S608
             " on conflict (change_id, kind) do update set done = excluded.done,"
             " hash = excluded.hash, is_begun = excluded.is_begun",
-            done=Literal(done),
-            hash=Literal(_digest(steps[: done + is_begun])),
-            begun=Literal(is_begun),
+            (
+                self.change_id,
+                self.kind,
+                done,
+                _digest(steps[: done + is_begun]),
+                is_begun,
+            ),
         )
 
     def end(self) -> str:
         """Make the statement that forgets the progress: the change is recorded."""
-        return self._text("drop table if exists {table}")
+        return f"drop table if exists {self._table}"
 
-    def _qualified(self) -> str:
-        return f"{Identifier(self.schema).as_string()}.{_TABLE}"
-
-    def _text(self, query: Any, **parts: Composable) -> str:
-        return (
-            SQL(query)
-            .format(
-                table=Identifier(self.schema, _TABLE),
-                change=Literal(self.change_id),
-                kind=Literal(self.kind),
-                **parts,
-            )
-            .as_string()
-        )
-
-    def _ask(self, query: Any, *parts: Composable) -> list[tuple[Any, ...]]:
-        text = SQL(query).format(*parts).as_string() if parts else self._text(query)
-        cursor = self.connection.execute(text.encode())
-        return cursor.fetchall() if cursor.description else []
+    @property
+    def _table(self) -> str:
+        return identifier(self.schema, _TABLE)
 
 
-def forget(connection: Connection[Any], schema: str, kind: str) -> None:
+def forget(connection: Connection, schema: str, kind: str) -> None:
     """Forget how far scripts of a kind have come: what they stood on goes."""
-    query = SQL("select to_regclass({})").format(
-        Literal(f"{Identifier(schema).as_string()}.{_TABLE}")
-    )
-    if _value(connection, query.as_string()):
-        delete = SQL("delete from {} where kind = {}")
-        connection.execute(delete.format(Identifier(schema, _TABLE), Literal(kind)))
+    if _exists(connection, schema):
+        table = identifier(schema, _TABLE)
+        connection.ask(f"delete from {table} where kind = %s", kind)  # noqa: S608
 
 
-def was_done(step: Step, connection: Connection[Any]) -> bool:
+def was_done(step: Step, connection: Connection) -> bool:
     """Find out whether a step that was begun came to its end."""
     if found := _CREATE_INDEX.match(step.text):
         query = "select exists (select from pg_index where indisvalid and {})"
@@ -217,7 +198,7 @@ def was_done(step: Step, connection: Connection[Any]) -> bool:
     return False
 
 
-def heal(step: Step, connection: Connection[Any]) -> Iterator[str]:
+def heal(step: Step, connection: Connection) -> Iterator[str]:
     """Take away what an earlier attempt at a step has left; give what was done."""
     text, where = step.text, step.statements[0].where
     condition = ""
@@ -237,15 +218,13 @@ def heal(step: Step, connection: Connection[Any]) -> Iterator[str]:
             f" and inhrelid = to_regclass({_literal(found['name'])}))",
         )
         if pending:
-            connection.execute(
-                f"alter table {table} detach partition {name} finalize".encode()
-            )
+            connection.ask(f"alter table {table} detach partition {name} finalize")
             yield f"{where}: an earlier attempt to detach {name} was finished"
         return
     if not condition:
         return
-    for (index,) in connection.execute(_INVALID.format(condition).encode()).fetchall():
-        connection.execute(f"drop index concurrently if exists {index}".encode())
+    for (index,) in connection.ask(_INVALID.format(condition)):
+        connection.ask(f"drop index concurrently if exists {index}")
         yield (
             f"{where}: index {index} was left invalid by an earlier attempt; dropped, "
             "to be built again"
@@ -266,9 +245,14 @@ def _literal(name: str) -> str:
     return f"'{text}'"
 
 
-def _value(connection: Connection[Any], query: str) -> Any:
-    row = connection.execute(query.encode()).fetchone()
-    return row and row[0]
+def _value(connection: Connection, query: str) -> Any:
+    return connection.ask(query)[0][0]
+
+
+def _exists(connection: Connection, schema: str) -> bool:
+    table = identifier(schema, _TABLE)
+    ((exists,),) = connection.ask("select to_regclass(%s) is not null", table)
+    return bool(exists)
 
 
 def _digest(steps: Sequence[Step]) -> str:

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psycopg
-
+from turnkeep import libpq
 from turnkeep.sqitch.errors import ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from turnkeep.libpq import Connection
+
 
 @contextmanager
-def connect(
-    conninfo: str, *, source: str | None = None
-) -> Iterator[psycopg.Connection[Any]]:
-    """Open the one connection, and close it. Raises ServerError.
-
-    It prepares no statements, since a script may deallocate all there are.
-    """
+def connect(conninfo: str, *, source: str | None = None) -> Iterator[Connection]:
+    """Open the one connection, and close it. Raises ServerError."""
     try:
-        connection = psycopg.connect(
-            conninfo,
-            autocommit=True,
-            prepare_threshold=None,
-            client_encoding="utf8",
-            fallback_application_name="turnkeep",
-        )
-    except psycopg.OperationalError as error:
+        connection = libpq.connect(conninfo, fallback_application_name="turnkeep")
+    except libpq.Error as error:
         taken = f" They come from {source}." if source else ""
         raise ServerError(
             str(error).strip(),
@@ -39,13 +29,13 @@ def connect(
     with connection:
         try:
             yield connection
-        except psycopg.Error as error:
+        except libpq.Error as error:
             if connection.closed:
                 raise lost(error, None) from error
             raise ServerError(said(error), hint=error.diag.message_hint) from error
 
 
-def said(error: psycopg.Error) -> str:
+def said(error: libpq.Error) -> str:
     """Give what the server said: its message, DETAIL and CONTEXT, a line each."""
     diag = error.diag
     lines = [f"{diag.severity or 'ERROR'}:  {diag.message_primary or error}"]
@@ -56,7 +46,7 @@ def said(error: psycopg.Error) -> str:
     return "\n".join(lines)
 
 
-def lost(error: psycopg.Error, where: str | None) -> ServerError:
+def lost(error: libpq.Error, where: str | None) -> ServerError:
     """Say that the connection is gone, and what that means."""
     return ServerError(
         f"the connection was lost: {str(error).strip()}",

@@ -13,17 +13,14 @@ from __future__ import annotations
 
 import os
 import re
-import selectors
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg.errors import DeadlockDetected, LockNotAvailable, error_from_result
-from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
-
+from turnkeep import libpq
+from turnkeep.libpq import FATAL_ERROR, IDLE, IN_ERROR, IN_TRANSACTION, TUPLES_OK
 from turnkeep.sqitch import psql as meta
 from turnkeep.sqitch.errors import (
     BlockedError,
@@ -50,16 +47,15 @@ from turnkeep.sqitch.watching import Blocker, again, blockers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from psycopg.pq.abc import PGresult
-
+    from turnkeep.libpq import Connection, Diagnostic, Result
     from turnkeep.sqitch.report import Report
     from turnkeep.sqitch.script import Script
 
 RUN_LOCK = 75474063
 """The key of the advisory lock by which Sqitch keeps a second run out."""
 
-# The driver itself prepares nothing: see server.connect. Servers before the repairs of
-# CVE-2024-10978 forget the login's own role with the session authorization.
+# Servers before the repairs of CVE-2024-10978 forget the login's own role with the
+# session authorization.
 _RESET = (
     *("close all", "unlisten *", "reset session authorization", "reset role"),
     *("reset all", "discard temp", "discard sequences", "deallocate all"),
@@ -87,6 +83,8 @@ _UNLOCK = """
 """
 _LONGEST_MESSAGE = 1_000_000
 """Characters: the server parses a message as a whole before it begins."""
+_NO_LOCK = ("55P03", "40P01")
+"""SQLSTATEs: a lock is not to be had in time, a deadlock."""
 _LEXED_OTHERWISE = ("standard_conforming_strings", "backslash_quote", "client_encoding")
 """Settings that change how the server reads what follows in the same message."""
 _TALKS = re.compile(
@@ -129,7 +127,7 @@ class _NotParsedError(Exception):
 class Session:
     """A connection that runs scripts."""
 
-    connection: psycopg.Connection[Any]
+    connection: Connection
     report: Report
     registry: str = ""
     """The registry's schema, for messages."""
@@ -146,12 +144,12 @@ class Session:
     """How many rows the last statement of a script returned or changed."""
     _is_shared: bool = field(init=False, default=False)
     """Whether the scripts of several changes are in one message."""
-    _elsewhere: psycopg.Connection[Any] | None = field(init=False, default=None)
+    _elsewhere: Connection | None = field(init=False, default=None)
     r"""Where ``\\connect`` went."""
 
     def __post_init__(self) -> None:
         """Listen to what the server says while a script runs."""
-        self.connection.add_notice_handler(self._notice)
+        self.connection.listen(self._notice)
 
     @contextmanager
     def transaction(self, *, is_verify: bool = False) -> Iterator[None]:
@@ -317,8 +315,8 @@ class Session:
         """Ask the server, after all that is queued. Raises SqitchError."""
         self.flush()
         try:
-            return self.connection.execute(query.encode(), values or None).fetchall()
-        except psycopg.Error as error:
+            return self.connection.ask(query, *values)
+        except libpq.Error as error:
             raise self._failure(error, _Step(query)) from error
 
     def _run_steps(self, script: Script, output: Output, progress: Progress) -> None:
@@ -373,7 +371,7 @@ class Session:
         try:
             for text in heal(step, self._active):
                 self.report.vent(text)
-        except psycopg.Error as error:
+        except libpq.Error as error:
             raise self._failure(error, _Step(step.text)) from error
 
     def flush(self) -> None:
@@ -385,17 +383,17 @@ class Session:
     def release_locks(self, *scripts: Script | None) -> None:
         """Release the advisory locks that would have ended with psql's session."""
         if any(each.mentions_advisory_locks for each in scripts if each):
-            self.connection.execute(_UNLOCK, (RUN_LOCK,))
+            self.connection.ask(_UNLOCK, RUN_LOCK)
 
     def try_run_lock(self) -> bool:
         """Take the run lock if nobody has it."""
-        row = self.connection.execute(
-            "select pg_catalog.pg_try_advisory_lock(%s::bigint)", (RUN_LOCK,)
-        ).fetchone()
-        return bool(row and row[0])
+        ((is_taken,),) = self.connection.ask(
+            "select pg_catalog.pg_try_advisory_lock(%s::bigint)", RUN_LOCK
+        )
+        return bool(is_taken)
 
     @property
-    def _active(self) -> psycopg.Connection[Any]:
+    def _active(self) -> Connection:
         return self._elsewhere or self.connection
 
     def _put_lock_timeout(self) -> None:
@@ -445,15 +443,15 @@ class Session:
     def _send(self, steps: Sequence[_Step]) -> None:
         """Send statements as one message."""
         message = ";\n".join(each.sql for each in steps)
-        failure: psycopg.Error | None = None
+        failure: libpq.Error | None = None
         index = 0
         self._step, self._next = steps[0], steps[min(1, len(steps) - 1)]
         try:
-            for result in self._results(message.encode()):
+            for result in self._results(message):
                 if failure:
                     continue
-                if result.status == ExecStatus.FATAL_ERROR:
-                    failure = error_from_result(result)
+                if result.status == FATAL_ERROR:
+                    failure = result.error
                     continue
                 step = steps[index]
                 if step.output:
@@ -465,14 +463,14 @@ class Session:
                 index = min(index + 1, len(steps) - 1)
                 self._step = steps[index]
                 self._next = steps[min(index + 1, len(steps) - 1)]
-        except psycopg.Error as error:
+        except libpq.Error as error:
             failure = failure or error
         finally:
             self._step = self._next = None
         if failure:
             before = sum(len(each.sql) + 2 for each in steps[:index])
-            status = self._active.info.transaction_status
-            if self._is_shared and not index and status == TransactionStatus.IDLE:
+            status = self._active.transaction_status
+            if self._is_shared and not index and status == IDLE:
                 raise _NotParsedError
             position = int(failure.diag.statement_position or 0)
             # What cannot be parsed is found before the first statement is run.
@@ -481,67 +479,26 @@ class Session:
                 index += 1
             raise self._failure(failure, steps[index], before)
 
-    def _results(self, message: bytes) -> Iterator[PGresult]:
+    def _results(self, message: str) -> Iterator[Result]:
         """Send a message, and give the results as they come."""
-        pgconn = self._active.pgconn
-        is_done = False
-        with selectors.DefaultSelector() as selector:
-            key = selector.register(pgconn.socket, selectors.EVENT_READ)
-            try:
-                pgconn.send_query(message)
-                while pgconn.flush():
-                    both = selectors.EVENT_READ | selectors.EVENT_WRITE
-                    selector.modify(key.fd, both)
-                    for _, events in selector.select():
-                        if events & selectors.EVENT_READ:
-                            pgconn.consume_input()
-                selector.modify(key.fd, selectors.EVENT_READ)
-                patience = self.lock_wait / 2 or 1
-                while True:
-                    while pgconn.is_busy():
-                        if selector.select(patience):
-                            pgconn.consume_input()
-                        else:
-                            self._look()
-                            patience *= 2
-                    result = pgconn.get_result()
-                    if result is None:
-                        is_done = True
-                        return
-                    yield result
-            finally:
-                if not is_done:
-                    self._drain()
-
-    def _drain(self) -> None:
-        """Take what is left of the answers, so that the connection can go on."""
-        pgconn = self._active.pgconn
-        if pgconn.transaction_status == TransactionStatus.ACTIVE:
-            self._active.cancel()
-        try:
-            while pgconn.status == ConnStatus.OK and pgconn.get_result() is not None:
-                pass
-        except psycopg.Error:
-            pass
+        return self._active.results(message, self.lock_wait / 2 or 1, self._look)
 
     def _look(self) -> None:
         """See who blocks what has been running for a while."""
         if self._elsewhere is None:
             self.blockers = blockers(self.connection) or self.blockers
 
-    def _failure(
-        self, error: psycopg.Error, step: _Step, before: int = 0
-    ) -> SqitchError:
+    def _failure(self, error: libpq.Error, step: _Step, before: int = 0) -> SqitchError:
         """Say what the server said about a step; ``before`` it in the message."""
         where = step.where
-        if self._active.closed or self._active.pgconn.status != ConnStatus.OK:
+        if self._active.closed:
             return lost(error, where)
         position = error.diag.statement_position
         if step.statement and position:
             where = step.statement.where_at(int(position) - before)
         hint = error.diag.message_hint
         failure: SqitchError
-        if isinstance(error, LockNotAvailable | DeadlockDetected):
+        if error.sqlstate in _NO_LOCK:
             failure = BlockedError(said(error), where=where, hint=hint)
         elif step.is_registry:
             where = f"registry {self.registry}"
@@ -561,10 +518,9 @@ class Session:
         self._queue, self._size = [], 0
         if self.connection.closed:
             return
-        status = self.connection.info.transaction_status
-        if status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            self.connection.execute("rollback")
-            self.connection.execute("; ".join(_RESET_AFTER_ROLLBACK).encode())
+        if self.connection.transaction_status in (IN_TRANSACTION, IN_ERROR):
+            self.connection.ask("rollback")
+            self.connection.ask_all(*_RESET_AFTER_ROLLBACK)
 
     @contextmanager
     def _reading(
@@ -663,13 +619,13 @@ class Session:
             return
         for row in range(last.ntuples):
             for column in range(last.nfields):
-                value = last.get_value(row, column)
-                if value is not None:
-                    self._run_generated(value.decode(), step)
+                text = last.text(row, column)
+                if text is not None:
+                    self._run_generated(text, step)
 
     def _run_generated(self, sql: str, step: _Step) -> None:
         r"""Run what ``\gexec`` found; inside a transaction it may not end it."""
-        if self._active.info.transaction_status == TransactionStatus.INTRANS:
+        if self._active.transaction_status == IN_TRANSACTION:
             scanner = Scanner(sql, "", lambda _: None, lambda _: "")
             while found := scanner.next():
                 if isinstance(found, Statement) and control(found):
@@ -685,18 +641,18 @@ class Session:
         else:
             self._send([step])
 
-    def _fetch(self, step: _Step) -> list[PGresult]:
+    def _fetch(self, step: _Step) -> list[Result]:
         """Run a statement, and give its results."""
         self._step = step
         found = []
-        failure: psycopg.Error | None = None
+        failure: libpq.Error | None = None
         try:
-            for result in self._results(step.sql.encode()):
-                if result.status == ExecStatus.FATAL_ERROR:
-                    failure = failure or error_from_result(result)
+            for result in self._results(step.sql):
+                if result.status == FATAL_ERROR:
+                    failure = failure or result.error
                 self._rows = result.command_tuples or result.ntuples
                 found.append(result)
-        except psycopg.Error as error:
+        except libpq.Error as error:
             failure = failure or error
         finally:
             self._step = None
@@ -705,17 +661,16 @@ class Session:
         return found
 
     def _set_variables(
-        self, result: PGresult, prefix: str, step: _Step, psql: meta.Psql
+        self, result: Result, prefix: str, step: _Step, psql: meta.Psql
     ) -> None:
         r"""Do what ``\gset`` says."""
-        if result.status != ExecStatus.TUPLES_OK:
+        if result.status != TUPLES_OK:
             return
         if result.ntuples != 1:
             how = "no rows" if not result.ntuples else "more than one row"
             raise ScriptFailedError(f"{how} returned for \\gset", where=step.where)
         for column in range(result.nfields):
-            name = prefix + (result.fname(column) or b"").decode()
-            value = result.get_value(0, column)
+            name = prefix + result.name(column)
             if not is_variable_name(name):
                 raise ScriptFailedError(
                     f'invalid variable name: "{name}"', where=step.where
@@ -726,19 +681,15 @@ class Session:
                     f'variable "{name}" ignored'
                 )
                 continue
-            psql.set(name, None if value is None else value.decode())
+            psql.set(name, result.text(0, column))
 
     def _copy(self, step: _Step) -> None:
         """Run COPY FROM STDIN or TO STDOUT with what the script has, or for stdout."""
         assert step.statement is not None  # noqa: S101 - only statements copy
-        data = step.statement.data
-        with self._copying(step) as copy:
-            if data is not None:
-                copy.write(data)
-                return
-            for chunk in copy:
-                if step.output:
-                    step.output.data(bytes(chunk))
+        if step.statement.data is not None:
+            self._copy_in(step, step.statement.data.encode())
+        else:
+            self._copy_out(step, step.output.data if step.output else lambda _: None)
 
     def _copy_file(self, action: meta.CopyFile, step: _Step, psql: meta.Psql) -> None:
         r"""Run ``\copy`` with a file or a program at this end."""
@@ -751,11 +702,10 @@ class Session:
                     data = _shell(action.end, psql.environment, self.report).encode()
                 else:
                     data = Path(action.end).read_bytes()
-                with self._copying(step) as copy:
-                    copy.write(data)
+                self._copy_in(step, data)
                 return
-            with self._copying(step) as copy:
-                chunks = [bytes(chunk) for chunk in copy]
+            chunks: list[bytes] = []
+            self._copy_out(step, chunks.append)
             if action.is_program:
                 written = subprocess.run(  # noqa: S602 - as the script says
                     action.end,
@@ -774,29 +724,34 @@ class Session:
                 f"{action.end}: {error.strerror}", where=step.where
             ) from None
 
+    def _copy_in(self, step: _Step, data: bytes) -> None:
+        with self._copying(step):
+            self._rows = self._active.copy_in(step.sql, data)
+
+    def _copy_out(self, step: _Step, take: Callable[[bytes], None]) -> None:
+        with self._copying(step):
+            self._rows = self._active.copy_out(step.sql, take)
+
     @contextmanager
-    def _copying(self, step: _Step) -> Iterator[psycopg.Copy]:
+    def _copying(self, step: _Step) -> Iterator[None]:
         self._step = step
         try:
-            with self._active.cursor() as cursor:
-                with cursor.copy(step.sql.encode()) as copy:
-                    yield copy
-                self._rows = max(cursor.rowcount, 0)
-        except psycopg.Error as error:
+            yield
+        except libpq.Error as error:
             raise self._failure(error, step) from error
         finally:
             self._step = None
 
     def _connect(self, action: meta.Connect, psql: meta.Psql) -> None:
         r"""Go where ``\connect`` says, which may be here."""
-        if self._active.info.transaction_status != TransactionStatus.IDLE:
+        if self._active.transaction_status != IDLE:
             self.put(*_RESET)
             return
         self._leave()
         arguments = action.arguments
         first = arguments[0] if arguments else None
         if first and ("=" in first or "://" in first):
-            changed = dict(psycopg.conninfo.conninfo_to_dict(first))
+            changed = libpq.parse(first)
         else:
             names = ("dbname", "user", "host", "port")
             changed = {
@@ -805,20 +760,17 @@ class Session:
                 if each is not None
             }
         try:
-            self._elsewhere = again(
-                self.connection, "turnkeep", **{k: str(v) for k, v in changed.items()}
-            )
-        except psycopg.Error as error:
+            self._elsewhere = again(self.connection, "turnkeep", **changed)
+        except libpq.Error as error:
             raise ScriptFailedError(
                 f"\\connect: {str(error).strip()}", where=action.where
             ) from None
-        self._elsewhere.add_notice_handler(self._notice)
-        info = self._elsewhere.info
+        self._elsewhere.listen(self._notice)
         psql.variables |= {
-            "DBNAME": info.dbname,
-            "USER": info.user,
-            "HOST": info.host,
-            "PORT": str(info.port),
+            "DBNAME": self._elsewhere.dbname,
+            "USER": self._elsewhere.user,
+            "HOST": self._elsewhere.host,
+            "PORT": self._elsewhere.port,
         }
 
     def _leave(self) -> None:
@@ -828,10 +780,10 @@ class Session:
 
     def _run_client(self, script: Script, output: Output, *, is_verify: bool) -> None:
         """Run a script through psql, as Sqitch does."""
-        info = self.connection.info
+        password = self.connection.password
         parameters = {
             name: value
-            for name, value in info.get_parameters().items()
+            for name, value in self.connection.parameters.items()
             if name in _PARAMETERS
         }
         settings = {
@@ -842,14 +794,14 @@ class Session:
         done = subprocess.run(  # noqa: S603
             [
                 str(script.client),
-                *("--dbname", psycopg.conninfo.make_conninfo(**parameters)),
+                *("--dbname", libpq.joined("", **parameters)),
                 *(f"--set={name}={value}" for name, value in sorted(settings.items())),
                 *("--quiet", "--no-psqlrc", "--no-align", "--tuples-only"),
                 *("--set", "ON_ERROR_STOP=1", "--file", script.file),
             ],
             check=False,
             capture_output=True,
-            env=os.environ | ({"PGPASSWORD": info.password} if info.password else {}),
+            env=os.environ | ({"PGPASSWORD": password} if password else {}),
             text=True,
         )
         if done.stdout:
@@ -864,7 +816,7 @@ class Session:
                 where=script.file,
             )
 
-    def _notice(self, diagnostic: psycopg.errors.Diagnostic) -> None:
+    def _notice(self, diagnostic: Diagnostic) -> None:
         step = self._step if self._step and self._step.where else self._next
         if step and step.where:
             text = f"{diagnostic.severity}:  {diagnostic.message_primary}"

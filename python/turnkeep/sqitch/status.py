@@ -31,6 +31,7 @@ class Status:
     changes: tuple[Deployed, ...]
     """All that is deployed, the newest first."""
     tags: tuple[DeployedTag, ...]
+    """The newest first, if they were asked for."""
 
     def document(self) -> dict[str, Any]:
         """Give the status as JSON has it."""
@@ -104,15 +105,14 @@ class Status:
             )
 
 
-def read(registry: Registry, plan: Plan) -> Status:
+def read(registry: Registry, plan: Plan, *, with_tags: bool = False) -> Status:
     """Read the status of the registry's project."""
-    latest: Deployed | None = None
     changes: list[Deployed] = []
     tags: list[DeployedTag] = []
     if registry.is_initialized():
-        latest = registry.latest()
         changes = registry.deployed()
-        tags = registry.tags()
+        tags = registry.tags() if with_tags else []
+    latest = changes[-1] if changes else None
     undeployed: tuple[str, ...] | None = None
     is_lost = False
     if plan.project == registry.project:

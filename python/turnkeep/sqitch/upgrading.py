@@ -6,7 +6,7 @@ transaction.
 
 from __future__ import annotations
 
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turnkeep.sqitch import script as scripts
@@ -42,7 +42,7 @@ def upgrade_from(engine: Engine, version: str) -> None:
         for release in steps:
             report.info(f"  * From {version} to {release}")
             name = f"upgrade-{release}.sql"
-            registry.run_script((files(__package__) / name).read_text("utf-8"), name)
+            registry.run_script(Path(__file__).with_name(name).read_text("utf-8"), name)
             registry.log_release(release, engine.project.person)
             version = release
         write_hashes(engine)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psycopg
+from turnkeep import libpq
 
 if TYPE_CHECKING:
-    from psycopg import Connection
+    from turnkeep.libpq import Connection
 
 _BLOCKERS = """
 select b.pid, b.usename, b.application_name, b.state,
@@ -49,27 +49,25 @@ class Blocker:
         return f"{who}, {self.state}{age}: {query}"
 
 
-def blockers(watched: Connection[Any]) -> list[Blocker]:
+def blockers(watched: Connection) -> list[Blocker]:
     """Give the sessions for which this one waits; nothing when nobody can be asked."""
     try:
         with again(watched, "turnkeep watcher") as connection:
-            pid = watched.info.backend_pid
-            found = connection.execute(_BLOCKERS, (pid,)).fetchall()
-    except psycopg.Error:
+            found = connection.ask(_BLOCKERS, watched.pid)
+    except libpq.Error:
         # No connection is left, or the server is going: the watched one will say.
         return []
     return [Blocker(*row) for row in found]
 
 
 def again(
-    connection: Connection[Any], application: str, **changed: str | None
-) -> Connection[Any]:
+    connection: Connection, application: str, **changed: str | None
+) -> Connection:
     """Open another session like this one; ``changed`` are libpq's parameters."""
-    info = connection.info
-    parameters: dict[str, Any] = {
-        **info.get_parameters(),
-        "password": info.password or None,
+    parameters = {
+        **connection.parameters,
+        "password": connection.password or None,
         "application_name": application,
         **changed,
     }
-    return psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
+    return libpq.connect("", **parameters)
