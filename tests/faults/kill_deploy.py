@@ -4,10 +4,13 @@
 
 A round deploys a project whose scripts take a known time, and at a random moment kills
 the command, its session's process (which takes the server through a recovery) or the
-whole server with SIGKILL, or has the session terminated. Then it compares the registry
-with the tables that are there, and deploys again, which must finish. One of the changes
-builds its index concurrently, outside any transaction. ``--tool sqitch`` does the same
-to the original, which shows that the battery notices.
+whole server with SIGKILL, or has the session terminated. Three of four moments are
+chosen by watching the server until it runs a change that was drawn, the others by the
+clock alone, from the start of the command to its end. Then it compares the registry
+with the tables that are there, and deploys again, which must finish; the original's
+``status`` has to agree. One of the changes builds its index concurrently, outside any
+transaction. ``--tool sqitch`` does the same to the original, which shows that the
+battery notices.
 
 Exit code 1: a change was deployed but not recorded, recorded but not deployed, half
 deployed, or the second run failed. 2: too few kills hit the inside of a change.
@@ -18,6 +21,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
@@ -36,7 +40,6 @@ from psycopg.conninfo import conninfo_to_dict
 from turnkeep.embedded.account import Account
 from turnkeep.embedded.binaries import find_binaries
 from turnkeep.embedded.throwaway import FORGETFUL, throwaway
-from turnkeep.errors import TurnkeepError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,8 +59,10 @@ PAUSE = 0.06
 """Seconds in the middle of each deploy script; the verify scripts take half of it."""
 PATIENCE = 30.0
 STAMP = "2024-01-01T10:00:0{}Z Ann <ann@example.com>"
-EARLY = 0.15
-"""The share of rounds whose kill may fall before the first change."""
+AIMED = 0.75
+"""The share of rounds whose kill waits for a change."""
+WATCH = 0.002
+"""Seconds between two looks at the server."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,15 @@ class Server:
         # Held still, it starts no process that would be missed.
         os.kill(pid, signal.SIGSTOP)
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        handles = []
         for each in (pid, *map(int, children)):
             with suppress(ProcessLookupError):
-                os.kill(each, signal.SIGKILL)
+                handles.append(os.pidfd_open(each))
+                signal.pidfd_send_signal(handles[-1], signal.SIGKILL)
+        # As long as one of them is dying, their shared memory is in use.
+        for handle in handles:
+            select.select([handle], [], [])
+            os.close(handle)
         if self.process:
             self.process.wait()
 
@@ -99,18 +110,9 @@ class Server:
         account = Account.for_server(self.cluster.data)
         binaries = self.binaries.within_reach(account, self.cluster.directory)
         settings = {**FORGETFUL, **SETTINGS}
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                self.process = self.cluster.launch(
-                    binaries, account, settings, dies_with_us=True
-                )
-            except TurnkeepError:
-                # A process that is dying still holds the shared memory.
-                if time.monotonic() > deadline:
-                    raise
-            else:
-                return
+        self.process = self.cluster.launch(
+            binaries, account, settings, dies_with_us=True
+        )
 
     def stop(self) -> None:
         """Stop it if it runs."""
@@ -140,8 +142,9 @@ class Battery:
     tool: str
     chance: random.Random
     server: Server | None = None
+    aimed: float = AIMED
     duration: float = 0.0
-    """Seconds from the first change to the end, measured without a kill."""
+    """Seconds that the command takes, measured without a kill."""
     original: str | None = field(default_factory=lambda: shutil.which("sqitch"))
     target: str = field(init=False)
     environment: dict[str, str] = field(init=False)
@@ -183,21 +186,23 @@ class Battery:
                 path.write_text(text)
         (self.directory / "sqitch.plan").write_text("\n".join(lines) + "\n")
         (self.directory / "sqitch.conf").write_text("[core]\n\tengine = pg\n")
+        started = time.monotonic()
         with self.command() as command:
-            self.wait_for_change(command)
-            started = time.monotonic()
             command.communicate()
-            self.duration = time.monotonic() - started
+        self.duration = time.monotonic() - started
 
     def round(self, kind: Kind) -> Round:
         """Deploy, kill, compare, deploy again."""
         self.clear()
-        is_early = self.chance.random() < EARLY
-        with self.command() as command:
-            if not is_early:
-                self.wait_for_change(command)
-            time.sleep(self.chance.uniform(0, self.duration * 0.95))
-            hit = self.kill(command, kind)
+        with self.connect() as watcher, self.command() as command:
+            if self.chance.random() < self.aimed:
+                name = self.chance.choice(CHANGES)
+                while command.poll() is None and not self.runs(watcher, name):
+                    time.sleep(WATCH)
+                time.sleep(self.chance.uniform(0, PAUSE))
+            else:
+                time.sleep(self.chance.uniform(0, self.duration))
+            hit = self.kill(command, watcher, kind)
             said = command.communicate()[1]
         if kind == "server" and self.server:
             self.server.start()
@@ -233,37 +238,41 @@ class Battery:
         ) as process:
             yield process
 
-    def wait_for_change(self, command: subprocess.Popen[str]) -> None:
-        """Wait until the tool says that it is about to deploy."""
-        assert command.stdout is not None
-        for line in command.stdout:
-            if line.startswith("Deploying changes"):
-                return
+    def runs(self, watcher: psycopg.Connection[Any], name: str = "c[1-5]") -> bool:
+        """Tell whether the server is in the middle of a change."""
+        return bool(
+            watcher.execute(
+                """
+                select from pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()
+                    and state in ('active', 'idle in transaction')
+                    and query ~ ('\\m' || %s || '\\M')
+                """,
+                (name,),
+            ).rowcount
+        )
 
-    def kill(self, command: subprocess.Popen[str], kind: Kind) -> str:
+    def kill(
+        self,
+        command: subprocess.Popen[str],
+        watcher: psycopg.Connection[Any],
+        kind: Kind,
+    ) -> str:
         """Hold the command, see where it is, and end it or its session."""
         if command.poll() is not None:
             return "finished"
         command.send_signal(signal.SIGSTOP)
-        with self.connect() as connection:
-            inside = connection.execute(
-                """
-                select pid from pg_stat_activity
-                where datname = current_database() and pid <> pg_backend_pid()
-                    and backend_type = 'client backend'
-                    and state in ('active', 'idle in transaction')
-                """
-            ).fetchall()
-            pids = connection.execute(
-                """
-                select pid from pg_stat_activity
-                where datname = current_database() and pid <> pg_backend_pid()
-                    and backend_type = 'client backend'
-                """
-            ).fetchall()
-            if kind == "session":
-                for pid in pids:
-                    connection.execute("select pg_terminate_backend(%s)", pid)
+        inside = self.runs(watcher)
+        pids = watcher.execute(
+            """
+            select pid from pg_stat_activity
+            where datname = current_database() and pid <> pg_backend_pid()
+                and backend_type = 'client backend'
+            """
+        ).fetchall()
+        if kind == "session":
+            for pid in pids:
+                watcher.execute("select pg_terminate_backend(%s)", pid)
         if kind == "backend":
             for (pid,) in pids:
                 with suppress(ProcessLookupError):
@@ -374,11 +383,12 @@ def run(  # noqa: PLR0913 - the command's options
     server: Server | None = None,
     seed: int | None = None,
     show: bool = False,
+    aimed: float = AIMED,
 ) -> list[Round]:
     """Run the battery; the kinds of kills take turns."""
     with tempfile.TemporaryDirectory(prefix="turnkeep-kill-") as directory:
         chance = random.Random(seed)  # noqa: S311
-        battery = Battery(url, Path(directory), tool, chance, server)
+        battery = Battery(url, Path(directory), tool, chance, server, aimed)
         battery.clear()
         battery.prepare()
         found = []

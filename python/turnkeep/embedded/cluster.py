@@ -138,8 +138,7 @@ class Cluster:
                     return process
             except BaseException:
                 if dies_with_us:
-                    process.kill()
-                    process.wait()
+                    _end(process)
                 raise
             if time.monotonic() > deadline:
                 raise self._failure(f"exited with {process.returncode}")
@@ -270,6 +269,16 @@ def _initdb(target: Path, binaries: Binaries, account: Account, *options: str) -
 
 def _tail(text: str) -> str:
     return "\n".join(text.rstrip().splitlines()[-20:])
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a server and its children, which would hold its memory if it was killed."""
+    process.send_signal(signal.SIGQUIT)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _die_with_parent() -> None:
