@@ -12,7 +12,7 @@ WORKERS ?= $(shell echo $$(( 2 * $$(nproc) )))
 EXTRAS_demo := embedded
 EXTRAS_test := embedded,serve,supabase,langchain,openai-agents,test
 EXTRAS_lint := $(EXTRAS_test),lint
-EXTRAS_bench := embedded,bench
+EXTRAS_bench := embedded,serve,redis,bench
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' \

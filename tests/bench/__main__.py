@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import cleanup, events, links, pages, prices, turns
+from bench import cleanup, events, figures, links, pages, prices, turns
 
 COMMANDS = {
     "turns": turns.main,
@@ -13,6 +13,7 @@ COMMANDS = {
     "pages": pages.main,
     "prices": prices.main,
     "events": events.main,
+    "figures": figures.main,
 }
 
 
