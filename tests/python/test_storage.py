@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
-from turnkeep.errors import Unprocessable
+from turnkeep.errors import CallError, Forbidden, Unavailable, Unprocessable
 from turnkeep.storage import DirectoryStorage
+from turnkeep.supabase_storage import SupabaseStorage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from gateway.running import Gateway
     from turnkeep.storage import Storage
 
 
@@ -86,3 +89,90 @@ def test_no_path_leaves_its_bucket(
         with pytest.raises(Unprocessable, match="leaves its bucket"):
             attempt()
     assert list(tmp_path.rglob("a")) == []
+
+
+def of_project(gateway: Gateway, key: str | None = None) -> SupabaseStorage:
+    headers = {"apikey": key or gateway.service_key}
+    return SupabaseStorage(f"{gateway.url}/storage/v1", headers)
+
+
+@pytest.fixture
+def project(gateway: Gateway) -> Iterator[SupabaseStorage]:
+    storage = of_project(gateway)
+    yield storage
+    storage.close()
+
+
+PATHS = ["a b/ü.txt", "a/1", "a/2", "a/3", "z%41?#&.png"]
+
+
+def test_a_project_lists_what_was_put_page_by_page(
+    project: SupabaseStorage, gateway: Gateway
+) -> None:
+    gateway.storage.page_size = 2
+    for size, path in enumerate(PATHS):
+        project.put("user-files", path, BytesIO(b"x" * size))
+    project.put("generated-files", "other", BytesIO(b""))
+    before = gateway.traffic.requests
+    listed = list(project.list("user-files"))
+    assert [(each.storage_path, each.size_bytes) for each in listed] == [
+        (path, size) for size, path in enumerate(PATHS)
+    ]
+    assert all(each.updated_at.tzinfo for each in listed)
+    assert gateway.traffic.requests - before == 3
+    assert list(project.list("no-such-bucket")) == []
+
+
+def test_a_project_deletes_in_one_request_what_is_there(
+    project: SupabaseStorage, gateway: Gateway
+) -> None:
+    for path in PATHS:
+        project.put("b", path, BytesIO(b"x"))
+    project.put("other", PATHS[0], BytesIO(b"x"))
+    before = gateway.traffic.requests
+    assert project.delete("b", [PATHS[0], "was never there", *PATHS[2:]]) == {}
+    assert gateway.traffic.requests - before == 1
+    assert content_of(project, "b") == {PATHS[1]: 1}
+    assert content_of(project, "other") == {PATHS[0]: 1}
+    assert project.delete("b", PATHS) == {}
+    assert project.delete("no-such-bucket", PATHS) == {}
+    assert content_of(project, "b") == {}
+
+
+def test_a_page_that_fails_is_raised_and_no_shorter_list(
+    project: SupabaseStorage, gateway: Gateway
+) -> None:
+    gateway.storage.page_size = 2
+    for path in PATHS:
+        project.put("b", path, BytesIO(b"x"))
+    pages = project.list("b")
+    next(pages)
+    gateway.storage.failing = 1
+    with pytest.raises(Unavailable):
+        list(pages)
+    assert len(list(project.list("b"))) == len(PATHS)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [("busy", Unavailable), ("gone", Unavailable), ("wrong key", Forbidden)],
+)
+def test_what_a_project_refuses_is_an_exception(
+    project: SupabaseStorage, gateway: Gateway, fault: str, kind: type[CallError]
+) -> None:
+    project.put("b", "a", BytesIO(b"x"))
+    storage = project
+    if fault == "wrong key":
+        storage = of_project(gateway, "sb_secret_wrong")
+    if fault == "gone":
+        storage = SupabaseStorage("http://127.0.0.1:9/storage/v1", {})
+    gateway.storage.failing = 2 if fault == "busy" else 0
+    with pytest.raises(kind, match="bucket b") as deleted:
+        storage.delete("b", ["a"])
+    with pytest.raises(kind) as listed:
+        list(storage.list("b"))
+    for raised in (deleted, listed):
+        assert raised.value.__cause__ is not None
+        assert raised.value.where == "storage"
+    assert content_of(project, "b") == {"a": 1}
+    storage.close()
