@@ -1,7 +1,7 @@
 -- Each access has its index, and no index is there twice.
 begin;
 
-select plan(15);
+select plan(21);
 
 create temporary view ours as
 select
@@ -113,8 +113,34 @@ select
     f.storage_path
 from public.files as f;
 
+insert into turnkeep.deleted_requests (
+    owner_id, continuation_id, request_id, deleted_at
+)
+select
+    m.owner_id,
+    c.continuation_id,
+    m.request_id,
+    now() - m.seq * interval '12 hours' as deleted_at
+from public.messages as m
+inner join public.conversations as c on m.conversation_id = c.id;
+
+insert into turnkeep.responses (
+    owner_id, key, value, size_bytes, scope, embedding, last_hit_at, expires_at
+)
+select
+    m.owner_id,
+    encode(sha256(m.id::text::bytea), 'hex') as key,
+    '1' as value,
+    1 as size_bytes,
+    encode(sha256(m.conversation_id::text::bytea), 'hex') as scope,
+    case m.seq when 1 then '{1}'::real[] end as embedding,
+    now() - m.seq * interval '1 hour' as last_hit_at,
+    now() + m.seq * interval '1 hour' as expires_at
+from public.messages as m;
+
 analyze public.conversations, public.messages, public.files;
 analyze public.conversation_files, turnkeep.storage_deletions;
+analyze turnkeep.deleted_requests, turnkeep.responses;
 
 -- What the plan of a query reads and sorts, from the top.
 create function pg_temp.way(query text)
@@ -270,6 +296,79 @@ select is(
     ),
     'storage_deletions_storage_path_bucket_id_key',
     'a deletion that was requested before is found by its path'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select s.id from turnkeep.storage_deletions as s
+        where s.due_at <= now()
+        order by s.due_at
+        limit 1000
+        for update skip locked
+        $$
+    ),
+    'storage_deletions_due_at_idx',
+    'and those that are due, the first first'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select f.storage_path from public.files as f
+        where f.owner_id = '00000000-0000-0000-0000-000000000000'
+          and f.unlinked_since is not null
+        $$
+    ),
+    'files_owner_id_idx',
+    'the orphans of an owner who is forgotten are found'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        delete from turnkeep.deleted_requests as d
+        where d.owner_id = md5('owner1')::uuid
+          and d.deleted_at < now() - interval '7 days'
+        $$
+    ),
+    'ModifyTable, deleted_requests_owner_id_deleted_at_idx',
+    'deleted requests that need not be remembered are found'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select e.key from turnkeep.responses as e
+        where e.expires_at <= now()
+        order by e.expires_at
+        limit 1000
+        for update skip locked
+        $$
+    ),
+    'responses_expires_at_idx',
+    'answers that have expired are found, the first first'
+);
+
+select is(
+    pg_temp.way(
+        'select e.key from turnkeep.responses as e order by e.active_at limit 1000'
+    ),
+    'responses_active_at_idx',
+    'and those that were not found for the longest time'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select r.value from turnkeep.responses as r
+        where r.owner_id = '00000000-0000-0000-0000-000000000000'
+          and r.scope = repeat('0', 64)
+          and r.embedding is not null
+        $$
+    ),
+    'responses_owner_id_scope_idx',
+    'an embedding is compared with those of its scope'
 );
 
 select is(
