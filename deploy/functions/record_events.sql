@@ -30,14 +30,11 @@ begin
     if exists (
         select
         from jsonb_array_elements(record_events.events) as e (event)
-        where jsonb_typeof(e.event) <> 'object'
-           or jsonb_typeof(e.event -> 'kind') is distinct from 'string'
+        where jsonb_typeof(e.event -> 'kind') is distinct from 'string'
            or jsonb_typeof(e.event -> 'subject') not in ('string', 'null')
            or jsonb_typeof(e.event -> 'payload') not in ('object', 'null')
-           or not coalesce(
-               e.event ->> 'owner_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
-               true
-           )
+           or e.event ->> 'owner_id'
+           !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
     ) then
         raise exception 'an event has the wrong form'
             using

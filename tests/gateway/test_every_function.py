@@ -278,8 +278,6 @@ def test_a_null_that_is_no_default_is_refused(
 
 
 NULLS_THAT_MEAN_NOTHING = {
-    ("delete_conversation", "continuation_id"),
-    ("finish_storage_deletions", "worker"),
     ("finish_storage_deletions", "done"),
     ("get_thread", "continuation_id"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,7 @@ SPECS = sorted((HERE / "specs").glob("*.spec"))
 PRELUDE = HERE / "prelude.sql"
 PATIENCE = 60
 """Seconds."""
+CURSOR = re.compile(r'"cursor": "\d+/[0-9a-f-]{36}"')
 
 
 def expected(spec: Path) -> Path:
@@ -31,8 +33,9 @@ def prepare(url: str) -> None:
 def run(spec: Path, url: str, patience: int = PATIENCE) -> str:
     """Run ``spec`` in a prepared database and give what the tester says.
 
-    Errors are part of the output, also those of a spec that can not be run. A step is
-    given ``patience`` seconds; then it is cancelled, and the rest of its permutation.
+    Errors are part of the output, also those of a spec that can not be run; the numbers
+    of transactions are not. A step is given ``patience`` seconds; then it is cancelled,
+    and the rest of its permutation.
     """
     tester = REQUIREMENTS["isolationtester"].path
     if tester is None:
@@ -46,4 +49,4 @@ def run(spec: Path, url: str, patience: int = PATIENCE) -> str:
         stdout=subprocess.PIPE,
         text=True,
     )
-    return done.stdout
+    return CURSOR.sub('"cursor": "..."', done.stdout)

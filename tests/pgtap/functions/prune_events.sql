@@ -1,6 +1,6 @@
 begin;
 
-select plan(11);
+select plan(18);
 
 insert into turnkeep.events (xid, owner_id, kind, created_at)
 select
@@ -54,6 +54,61 @@ select append_turn('now', '[{"role": "user", "content": "x"}]');
 select is(
     prune_events('0'), '{"pruned": 2, "more": false}',
     'nothing goes that is not settled'
+);
+select is(
+    (select s.pruned_xid from turnkeep.event_state as s), '13',
+    'and the last that has gone is where readers may begin'
+);
+
+-- Two of one transaction, with an id that another one has, too.
+insert into turnkeep.events (xid, id, owner_id, kind, created_at)
+select
+    e.xid::xid8 as xid,
+    format('e0000000-0000-4000-8000-%s', lpad(e.number::text, 12, '0'))::uuid as id,
+    '00000000-0000-0000-0000-000000000000' as owner_id,
+    'turn_appended' as kind,
+    now() - interval '8 days' as created_at
+from (values ('15', 3), ('15', 1), ('14', 2), ('14', 1)) as e (xid, number);
+
+select is(prune_events(max_events => 1) -> 'pruned', '1', 'one of four goes');
+select is(
+    (
+        select
+            string_agg(
+                e.xid || '/' || right(e.id::text, 1), ' ' order by e.xid, e.id
+            )
+        from turnkeep.events as e
+        where e.kind = 'turn_appended' and e.xid between '14' and '15'
+    ),
+    '14/2 15/1 15/3',
+    'the first of its transaction'
+);
+select is(prune_events() -> 'pruned', '3', 'the others go');
+select is(
+    (
+        select s.pruned_xid || '/' || right(s.pruned_id::text, 1)
+        from turnkeep.event_state as s
+    ),
+    '15/3',
+    'and the place of the last is known'
+);
+
+-- A dump from a server that was further on.
+update turnkeep.event_state set pruned_xid = '9223372036854775807';
+insert into turnkeep.events (xid, owner_id, kind, created_at)
+select
+    '16' as xid,
+    '00000000-0000-0000-0000-000000000000' as owner_id,
+    'turn_appended' as kind,
+    now() - interval '7 days' as created_at
+from generate_series(1, 10001);
+
+select is(
+    prune_events(null, null), '{"pruned": 10000, "more": true}',
+    'null stands for 7 days and for 10000, and what another server pruned for nothing'
+);
+select is(
+    prune_events(null, null), '{"pruned": 1, "more": false}', 'the last goes, too'
 );
 
 select throws_ok(

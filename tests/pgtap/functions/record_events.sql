@@ -1,6 +1,6 @@
 begin;
 
-select plan(16);
+select plan(17);
 
 set local role service_role;
 
@@ -39,7 +39,8 @@ select
     )
 from (
     values
-    ('["x"]'), ('[{}]'), ('[{"kind": 1}]'), ('[{"kind": "client_a", "subject": 1}]'),
+    ('["x"]'), ('[["kind"]]'), ('[{}]'),
+    ('[{"kind": 1}]'), ('[{"kind": "client_a", "subject": 1}]'),
     ('[{"kind": "client_a", "payload": []}]'),
     ('[{"kind": "client_a", "owner_id": "x"}]')
 ) as v (events);

@@ -1,6 +1,6 @@
 begin;
 
-select plan(5);
+select plan(6);
 
 set local role service_role;
 
@@ -17,6 +17,14 @@ select is(
 );
 
 select set_events(true);
+create temporary table before as select s.ctid as place from turnkeep.settings as s;
+select set_events(true);
+
+select results_eq(
+    'select s.ctid from turnkeep.settings as s', 'select b.place from before as b',
+    'what is on already is not written'
+);
+
 select append_turn('on', '[{"role": "user", "content": "x"}]');
 
 select results_eq(
