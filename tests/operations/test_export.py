@@ -52,6 +52,7 @@ def cron() -> Iterator[psycopg.Connection[Any]]:
             yield connection
 
 
+@pytest.mark.skipif("15" not in servers(), reason="needs PostgreSQL 15")
 @pytest.mark.requires_pg_cron
 def test_jobs_are_scheduled_once_run_and_taken_away(
     cron: psycopg.Connection[Any],

@@ -224,6 +224,7 @@ def test_the_last_of_those_steps_is_the_end(
     assert left(connection) == [(4, 0)]
 
 
+@pytest.mark.bare
 def test_several_share_the_work(
     client: Client,
     connection: psycopg.Connection[Any],
@@ -243,6 +244,7 @@ def test_several_share_the_work(
     assert left(connection) == [(2, 0)]
 
 
+@pytest.mark.bare
 def test_supabase_takes_a_thousand_paths_at_once(
     client: Client,
     connection: psycopg.Connection[Any],
@@ -259,6 +261,7 @@ def test_supabase_takes_a_thousand_paths_at_once(
     assert names == [("used/0000",)] * 2
 
 
+@pytest.mark.bare
 def test_what_was_uploaded_again_stays(
     client: Client,
     connection: psycopg.Connection[Any],
@@ -283,6 +286,7 @@ def test_what_was_uploaded_again_stays(
     assert left(connection) == [(1, 0)]
 
 
+@pytest.mark.bare
 @pytest.mark.parametrize("status", [403, 503])
 def test_a_bucket_that_is_refused_is_tried_again_later(
     client: Client,
@@ -381,6 +385,7 @@ def test_rows_and_objects_are_reconciled(
     assert left(connection) == [(6, 0)]
 
 
+@pytest.mark.bare
 def test_supabase_is_reconciled_by_its_versions(
     client: Client,
     connection: psycopg.Connection[Any],

@@ -182,6 +182,7 @@ OTHER_WAYS = [
 ]
 
 
+@pytest.mark.bare
 def test_every_invariant_holds_and_is_broken_by_what_breaks_it(
     database: str, connection: psycopg.Connection[Any]
 ) -> None:
@@ -312,6 +313,7 @@ def test_a_turn_with_eight_files_is_one_round_trip(database: str) -> None:
 # A database of its own
 
 
+@pytest.mark.bare
 def test_the_scratch_database_is_gone_afterwards(
     pg_server: TestServer, connection: psycopg.Connection[Any]
 ) -> None:

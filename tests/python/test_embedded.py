@@ -135,7 +135,7 @@ def test_waits_for_the_sessions_of_a_dead_postmaster(home: Path, ended: Ended) -
     server = embedded.start()
     busy = psycopg.connect(server.url, autocommit=True)
     # It notices that the postmaster is gone when it is done, not before.
-    busy.pgconn.send_query(b"select count(*) from generate_series(1, 10000000)")
+    busy.pgconn.send_query(b"select count(*) from generate_series(1, 3000000)")
     kill_postmaster(server, ended)
     assert embedded.start().pid != server.pid
     busy.close()

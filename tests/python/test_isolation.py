@@ -16,6 +16,8 @@ from turnkeep.embedded.throwaway import throwaway
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from support.servers import TestServer
+
 FORBIDDEN = re.compile(
     "deadlock detected|LINKED AND MARKED|ORPHAN, NOT MARKED|duplicate key"
     "|violates foreign key|WARNING|timed out"
@@ -26,7 +28,9 @@ ABOUT = {"plain_delete": "violates foreign key"}
 
 @pytest.mark.requires_isolationtester
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.stem)
-def test_spec(spec: Path, database: str, tmp_path: Path) -> None:
+def test_spec(spec: Path, pg_server: TestServer, database: str, tmp_path: Path) -> None:
+    if pg_server.is_supabase and "create policy" in spec.read_text():
+        pytest.skip("the service's role goes by the gate, which is a policy")
     prepare(database)
     output = run(spec, database)
     actual = tmp_path / expected(spec).name

@@ -126,6 +126,7 @@ def test_a_pump_stops_when_it_is_told_to(client: Client) -> None:
     assert stop == [True]
 
 
+@pytest.mark.bare
 def test_the_command_pumps_once(database: str, client: Client) -> None:
     client(append_turn("c", HELLO))
     wait_until_settled(client, 1)

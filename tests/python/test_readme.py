@@ -25,6 +25,7 @@ where p.pronamespace = 'public'::regnamespace
 """
 
 
+@pytest.mark.bare
 def test_the_session_replies_as_it_says(connection: Connection) -> None:
     connection.execute("set role service_role")
     for statement, reply in EXAMPLES:

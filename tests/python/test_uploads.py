@@ -70,6 +70,7 @@ def requests(gateway: Gateway) -> Counter[str]:
     return kinds
 
 
+@pytest.mark.bare
 def test_new_files_cost_their_uploads_and_two_requests_and_stored_ones_none(
     supabase: Client, gateway: Gateway, pictures: list[Path]
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_file_that_was_cleaned_up_meanwhile_is_uploaded_again(
     assert {item.storage_path for item in folder.list("user-files")} == set(lost)
 
 
+@pytest.mark.bare
 def test_a_user_uploads_into_the_own_folder_and_nowhere_else(
     gateway: Gateway, supabase: Client, pictures: list[Path]
 ) -> None:

@@ -151,6 +151,7 @@ CALLS: list[tuple[str, tuple[object, ...]]] = [
 """Every function that users call, each in the ways that take other statements."""
 
 
+@pytest.mark.bare
 def test_no_statement_of_a_user_leaves_the_owner(
     connection: psycopg.Connection[Any],
 ) -> None:

@@ -100,6 +100,7 @@ def test_what_a_rollback_took_away_is_not_taken_for_done(two: Workspace) -> None
     assert there(two, "a", "a_too") == [True, True]
 
 
+@pytest.mark.bare
 def test_leftovers_of_a_reindex_go_before_it_is_tried_again(two: Workspace) -> None:
     two.write("deploy/b.sql", "reindex table concurrently t;\n")
     two.rows("create table t (id int)")

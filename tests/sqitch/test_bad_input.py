@@ -119,6 +119,7 @@ def test_a_script_with_an_sql_error(project: Workspace) -> None:
     assert project.rows("select count(*) from sqitch.changes") == [(0,)]
 
 
+@pytest.mark.bare
 def test_a_foreign_table_called_messages(project: Workspace) -> None:
     project.rows("create extension file_fdw")
     project.rows("create server s foreign data wrapper file_fdw")

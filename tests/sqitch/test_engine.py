@@ -230,6 +230,7 @@ LEAKS = {
 }
 
 
+@pytest.mark.bare
 @pytest.mark.parametrize("leak", LEAKS)
 def test_nothing_of_a_session_reaches_the_next_script(
     two: Workspace, leak: str
@@ -242,6 +243,7 @@ def test_nothing_of_a_session_reaches_the_next_script(
     assert changes(two) == ["a", "b"]
 
 
+@pytest.mark.bare
 @pytest.mark.parametrize("leak", [each for each in LEAKS if each != "advisory lock"])
 def test_nothing_of_a_session_reaches_the_verify_script(
     two: Workspace, leak: str
@@ -253,6 +255,7 @@ def test_nothing_of_a_session_reaches_the_verify_script(
     assert result.code == 0, result.stderr
 
 
+@pytest.mark.bare
 @pytest.mark.parametrize("leak", LEAKS)
 def test_nothing_of_a_session_reaches_the_next_script_from_one_that_runs_alone(
     two: Workspace, leak: str
@@ -264,6 +267,7 @@ def test_nothing_of_a_session_reaches_the_next_script_from_one_that_runs_alone(
     assert result.code == 0, result.stderr
 
 
+@pytest.mark.bare
 def test_a_role_that_the_login_begins_with_is_every_scripts(two: Workspace) -> None:
     owner, login = f"owner_{two.name}", f"login_{two.name}"
     two.rows(f"create role {owner} superuser")

@@ -5,6 +5,8 @@ of a Supabase project, with the rights that new objects get today (``-supabase``
 got before (``-supabase-legacy``). A test that uses ``pg_server``, or a fixture above
 it, runs on the servers that USUAL has for its folder. ``TURNKEEP_TEST_SERVER`` picks
 another kind for all folders, or ``all`` kinds for those in USUAL.
+
+``@pytest.mark.bare`` is for tests that need a server as it is, and its superuser.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ CHOICE = "TURNKEEP_TEST_SERVER"
 ALL = "all"
 SUPABASE = "-supabase"
 LEGACY = "-legacy"
+BARE = "bare"
+"""The mark."""
 USUAL = {
     # Both of Supabase's sets of rights, one on each server.
     "pgtap": ("15", "embedded", "15-supabase", "embedded-supabase-legacy"),
@@ -126,6 +130,7 @@ def kinds_of_run(config: pytest.Config) -> list[str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare for servers that stop with the run; workers get the controller's."""
+    config.addinivalue_line("markers", f"{BARE}: on no server in Supabase's shape")
     if OVERRIDE in os.environ:
         pytest.exit(f"{OVERRIDE} would replace every server: unset it", 2)
     known = getattr(config, "workerinput", {}).get("clusters", {})
@@ -158,8 +163,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Spread the tests that need a server over the servers."""
     if "pg_server" not in metafunc.fixturenames:
         return
-    folder = metafunc.definition.path.relative_to(TESTS).parts[0]
-    metafunc.parametrize("pg_server", kinds_for(folder), indirect=True, scope="session")
+    kinds = kinds_for(metafunc.definition.path.relative_to(TESTS).parts[0])
+    if metafunc.definition.get_closest_marker(BARE):
+        kinds = [kind for kind in kinds if SUPABASE not in kind]
+    metafunc.parametrize("pg_server", kinds, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
