@@ -83,7 +83,7 @@ begin
             )
             from pg_stat_user_tables as t
             cross join lateral (
-                select coalesce(sum(c.relpages::bigint), 0) as pages
+                select sum(c.relpages::bigint) as pages
                 from (
                     select t.relid as oid
                     union all
@@ -204,9 +204,9 @@ begin
         ),
         'connections', (
             select jsonb_build_object(
-                'count', coalesce(sum(c.connection_count), 0),
+                'count', sum(c.connection_count),
                 'most', current_setting('max_connections')::integer,
-                'states', coalesce(jsonb_object_agg(c.state, c.connection_count), '{}')
+                'states', jsonb_object_agg(c.state, c.connection_count)
             )
             from (
                 select
@@ -214,7 +214,7 @@ begin
                     count(*) as connection_count
                 from pg_stat_activity as a
                 where a.datname = current_database()
-                group by coalesce(a.state, 'unknown')
+                group by 1
             ) as c
         ),
         'functions', coalesce(
