@@ -74,7 +74,7 @@ lock_wait = click.option(
     default=0.5,
     show_default=True,
     metavar="SECONDS",
-    help="How long a statement queues for a lock, and others behind it; 0: no limit.",
+    help="How long others wait behind a statement that queues for a lock; 0: no limit.",
 )
 max_wait = click.option(
     "--max-wait",

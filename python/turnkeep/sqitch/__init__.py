@@ -19,9 +19,9 @@ With ``--single-transaction`` all changes are one.
 step where that is possible; the next run goes on there, and rebuilds an index that an
 interrupted ``CONCURRENTLY`` has left invalid.
 
-*Locks.* A statement queues for a lock half a second (``--lock-wait``), because all who
-come later queue behind it. Then the change is rolled back, says who is in its way, and
-is tried again, for five minutes (``--max-wait``).
+*Locks.* All who come later queue behind a statement that queues for a lock: for half a
+second at most (``--lock-wait``). Then the change is rolled back, says who is in its
+way, and is tried again, for five minutes (``--max-wait``).
 
 *A revert that would destroy rows* says how many, and is refused without ``--set
 allow_data_loss=1``.

@@ -64,7 +64,7 @@ class Engine:
     lock_timeout: float = 60
     """Seconds to wait for another run."""
     lock_wait: float = 0.5
-    """Seconds that a statement waits for a lock, and all others behind it; 0: on."""
+    """Seconds that others wait behind a statement that waits for a lock; 0: on."""
     max_wait: float = 300
     """Seconds in which a change is tried again when it does not get its locks."""
     single_transaction: bool = False

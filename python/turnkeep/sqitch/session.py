@@ -96,6 +96,8 @@ _PARAMETERS = (
     *("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs"),
 )
 """libpq's parameters that every psql knows; ours may be newer and know more."""
+_OWN_SHARE = 0.8
+"""Of the time that others may wait: the rest is for them to wake up in."""
 _SEPARATOR = "set local turnkeep.step = ''"
 # What the server says arrives as soon as the statement before is done, and before the
 # driver gives that one's result. A statement between them that says nothing tells
@@ -132,7 +134,8 @@ class Session:
     registry: str = ""
     """The registry's schema, for messages."""
     lock_wait: float = 0
-    """Seconds that a statement may wait for a lock; 0: as long as it takes."""
+    """Seconds that others may wait behind a statement that waits for a lock; 0: as
+    long as it takes."""
     blockers: list[Blocker] = field(init=False, default_factory=list)
     """For whom the last statement waited."""
     _queue: list[_Step] = field(init=False, default_factory=list)
@@ -398,7 +401,8 @@ class Session:
 
     def _put_lock_timeout(self) -> None:
         if self.lock_wait:
-            self.put(f"set local lock_timeout = {self.lock_wait * 1000:.0f}")
+            milliseconds = max(self.lock_wait * _OWN_SHARE * 1000, 1)
+            self.put(f"set local lock_timeout = {milliseconds:.0f}")
 
     def _put_statement(
         self,
