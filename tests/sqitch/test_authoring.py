@@ -87,6 +87,95 @@ def test_both_tools_write_the_same_files_and_say_the_same(
         assert snapshot(project) == snapshot(theirs), command
 
 
+TARGETS = """\
+[core]
+	engine = pg
+[target "one"]
+	uri = db:pg:one
+	top_dir = one
+[target "two"]
+	uri = db:pg:two
+	top_dir = two
+[engine "pg"]
+	target = one
+"""
+BUNDLES = (
+    (),
+    ("one", "two"),
+    ("--all",),
+    ("two", "@v1"),
+    ("one", "@v1", "@HEAD", "two", "a", "a"),
+    ("one/sqitch.plan", "two/sqitch.plan"),
+    ("one", "two", "--from", "@v1"),
+    ("one", "two", "--from", "a", "--to", "b"),
+    ("one", "nosuch", "two"),
+    ("one", "a", "--from", "b"),
+    ("one", "--from", "nosuch"),
+)
+
+
+@pytest.mark.requires_sqitch
+@pytest.mark.parametrize("arguments", BUNDLES, ids=" ".join)
+def test_both_tools_bundle_several_targets_alike(
+    project: Workspace, tmp_path_factory: pytest.TempPathFactory, arguments: list[str]
+) -> None:
+    theirs = Workspace(tmp_path_factory.mktemp("theirs"), "", project.environment)
+    for each in (project, theirs):
+        each.write("sqitch.conf", TARGETS)
+        for target in ("one", "two"):
+            head = f"%syntax-version=1.0.0\n%project={target}\n\n"
+            plan = f"a {STAMP}\n@v1 {STAMP}\nb {STAMP}\n"
+            each.write(f"{target}/sqitch.plan", head + plan)
+            for script in ("deploy/a", "deploy/b", "revert/a", "verify/b"):
+                each.write(f"{target}/{script}.sql", f"-- {target} {script}\n")
+    command = ("bundle", "--dest-dir", "out", *arguments)
+    ours, their = project.turnkeep(*command), theirs.sqitch(*command)
+    assert ours.code == their.code, (ours, their)
+    if their.code:
+        # What is wrong is found before anything is written.
+        assert not (project.directory / "out").exists()
+        assert their.stderr.splitlines()[0] in ours.stderr
+    else:
+        assert (ours.stdout, ours.stderr) == (their.stdout, their.stderr)
+        assert snapshot(project) == snapshot(theirs)
+
+
+def test_a_bundle_up_to_a_change_begins_with_the_first(project: Workspace) -> None:
+    project.write("sqitch.conf", "[core]\n\tengine = pg\n")
+    project.plan("a", "b", "c")
+    assert project.turnkeep("bundle", "--to", "b").code == 0
+    bundled = (project.directory / "bundle/sqitch.plan").read_text("utf-8")
+    assert [each.name for each in parse(bundled, "").changes] == ["a", "b"]
+
+
+@pytest.mark.requires_sqitch
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        ((), "sqitch.conf"),
+        (("--local",), "sqitch.conf"),
+        (("--user",), "user.conf"),
+        (("--system",), "system.conf"),
+        (("-f", "x.conf"), "x.conf"),
+    ],
+)
+def test_the_editor_gets_the_configuration(
+    project: Workspace, arguments: tuple[str, ...], file: str
+) -> None:
+    environment = {
+        "EDITOR": "echo '[a] b = 1' >>",
+        "SQITCH_USER_CONFIG": "user.conf",
+        "SQITCH_SYSTEM_CONFIG": "system.conf",
+    }
+    for run in (project.turnkeep, project.sqitch):
+        assert run("config", "--edit", *arguments, **environment).code == 0
+    text = (project.directory / file).read_text("utf-8")
+    assert text == "[a] b = 1\n[a] b = 1\n"
+    for run in (project.turnkeep, project.sqitch):
+        assert run("config", "-e", *arguments, EDITOR="false").code == 2
+        assert run("config", "--edit", "--list").code == 2
+
+
 def test_lines_that_nobody_touches_stay_byte_for_byte(project: Workspace) -> None:
     before = (
         "%project=p\r\n# a comment\r\n\r\n"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .conftest import STAMP
 from .test_vectors import recorded
 
 if TYPE_CHECKING:
@@ -104,3 +105,24 @@ def test_ours_waits_for_theirs_and_theirs_for_ours(
         assert result.code == 2
         assert "Timed out waiting 1 seconds" in result.stderr
     assert workspace.rows("select to_regnamespace('sqitch')") == [(None,)]
+
+
+def test_status_and_log_need_no_plan(workspace: Workspace) -> None:
+    def ask(*status_options: str) -> None:
+        for words in (("status", *status_options), ("log",)):
+            ours = workspace.run("turnkeep", *words)
+            theirs = workspace.run("sqitch", *words)
+            assert ours.code == theirs.code, words
+            assert theirs.stderr in ours.stderr
+            if ours.code < 2:
+                assert ours.account == theirs.stdout, words
+
+    ask()
+    for project in ("p1", "p2"):
+        plan = f"%project={project}\n\na {STAMP}\n@v1 {STAMP}\n"
+        path = workspace.write("sqitch.plan", plan)
+        workspace.write("deploy/a.sql", f"create table {project} ();\n")
+        assert workspace.run("turnkeep", "deploy").code == 0
+        path.unlink()
+        ask("--show-changes")
+    ask("--project", "p1", "--show-tags")

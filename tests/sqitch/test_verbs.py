@@ -145,9 +145,19 @@ def test_a_date_format_that_is_none(form: str) -> None:
 def test_strict_wants_to_be_told_how_far(bare: Workspace) -> None:
     bare.write("sqitch.plan", f"{HEADER}a {STAMP}\n")
     bare.write("sqitch.conf", "[core]\n\tengine = pg\n[revert]\n\tstrict\n")
-    for verb in ("revert", "rebase"):
-        result = bare.turnkeep(verb, "-y", "--target", "db:pg:nosuch")
-        assert (result.code, "strict mode" in result.stdout) == (1, True)
+    target = ("-y", "--target", "db:pg:nosuch")
+    result = bare.turnkeep("revert", *target)
+    # Words and exit codes are those of Sqitch 1.4 and later.
+    assert (result.code, result.stdout) == (
+        1,
+        "Must specify a target revision in strict mode\n",
+    )
+    result = bare.turnkeep("revert", "a", "@ROOT", *target)
+    assert (result.code, "Too many changes specified" in result.stderr) == (2, True)
+    for verb in (("rebase",), ("checkout", "main")):
+        result = bare.turnkeep(*verb, *target)
+        said = f'turnkeep: "{verb[0]}" cannot be used in strict mode\n'
+        assert (result.code, result.stderr.startswith(said)) == (2, True)
 
 
 def test_checkout_changes_branch_between_revert_and_deploy(

@@ -344,12 +344,23 @@ def bundle_command(  # noqa: PLR0913 - the options of the verb
     \b
       turnkeep bundle --dest-dir dist/database
       turnkeep bundle --from @v1 --to @v2
+      turnkeep bundle shop @v1 @v2 stock @v3
     """  # noqa: D301
     from turnkeep.sqitch import authoring  # noqa: PLC0415
 
     changes, projects = projects_to_write(
         Path(), arguments, names=len(arguments), are_all=are_all, plan_file=plan_file
     )
+    for each in changes:
+        if not any(project.plan.find(each) for project in projects):
+            raise ConfigError(f'Unknown argument "{each}"')
+    if len(projects) > 1 and (start or end):
+        click.echo(
+            "warning: Use of --to or --from to bundle multiple targets is not "
+            "recommended.\nwarning: Pass them as arguments after each target argument, "
+            "instead.",
+            err=True,
+        )
     if changes and (start or end):
         raise ConfigError("Cannot specify both --from or --to and change arguments")
     config, account = projects[0].config, Account(as_json=as_json)

@@ -62,7 +62,7 @@ def listing_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command(context_settings=SQITCH)
-@on_database("--plan-file")
+@on_database("--plan-file", may_lack_plan=True)
 @listing_options
 @click.option("--event", "events", multiple=True, metavar="EVENT")
 @click.option("--change", "--change-pattern", "change", metavar="REGEX")

@@ -115,7 +115,8 @@ class Work:
     def title(self) -> str:
         """Say which plan and which database."""
         plan = self.project.plan
-        return f"Plan {plan.file} (project {plan.project}), database {self.database}"
+        named = f"project {plan.project}" if plan.project else "not there"
+        return f"Plan {plan.file} ({named}), database {self.database}"
 
     @property
     def document(self) -> dict[str, Any]:
@@ -137,7 +138,9 @@ def plan_option(*names: str) -> Callable[[Command], Command]:
     )
 
 
-def on_database(*plan_names: str) -> Callable[[Command], Command]:
+def on_database(
+    *plan_names: str, may_lack_plan: bool = False
+) -> Callable[[Command], Command]:
     """Add the options that say which plan and which database, and open the project."""
 
     def decorate(function: Command) -> Command:
@@ -169,7 +172,7 @@ def on_database(*plan_names: str) -> Callable[[Command], Command]:
             del client  # no client is run
             given = {"dbname": dbname, "user": user, "host": host, "port": port}
             parts = {key: str(value) for key, value in given.items() if value}
-            opening = _Opening(target, registry, plan_file, parts)
+            opening = _Opening(target, registry, plan_file, parts, may_lack_plan)
             # A rehearsal on a server of its own needs no other one.
             may_start = not options.get("embedded")
             function(opening.open(arguments, may_start=may_start), **options)
@@ -189,6 +192,7 @@ class _Opening:
     registry: str | None
     plan_file: Path | None
     parts: Mapping[str, str]
+    may_lack_plan: bool
     directory: Path = Path()
 
     def open(self, arguments: Sequence[str], *, may_start: bool) -> Work:
@@ -229,6 +233,7 @@ class _Opening:
             registry=self.registry,
             plan_file=self.plan_file,
             parts=self.parts,
+            may_lack_plan=self.may_lack_plan,
         )
 
 

@@ -12,7 +12,7 @@ from turnkeep.cli import opening
 from turnkeep.cli.opening import SQITCH, on_database, opened_engine
 from turnkeep.cli.reporting import telling, told
 from turnkeep.sqitch import config as configuration
-from turnkeep.sqitch.errors import CheckoutError
+from turnkeep.sqitch.errors import CheckoutError, ConfigError
 from turnkeep.sqitch.report import Collected
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def revert_command(  # noqa: PLR0913 - the options of the verb
     config, change = work.project.config, to or work.change
     variables = _variables(work, "revert", settings)
     if config.flag("revert.strict") and change is None and not modified:
-        click.echo("Must specify a target revision in strict mode.")
+        click.echo("Must specify a target revision in strict mode")
         sys.exit(1)
     if dry_run:
         from turnkeep.sqitch import preview  # noqa: PLC0415
@@ -393,8 +393,10 @@ def _confirm(
 
 def _refuse_strict(config: Config, verb: str) -> None:
     if config.first_flag(f"{verb}.strict", "revert.strict"):
-        click.echo(f'"{verb}" cannot be used in strict mode')
-        sys.exit(1)
+        raise ConfigError(
+            f'"{verb}" cannot be used in strict mode',
+            hint="use revert and deploy, and say how far",
+        )
 
 
 def _show(

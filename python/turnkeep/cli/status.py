@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(context_settings=SQITCH)
-@on_database()
+@on_database(may_lack_plan=True)
 @click.option("--project", metavar="NAME", help="Another project of this registry.")
 @click.option("--show-changes/--no-show-changes", default=None)
 @click.option("--show-tags/--no-show-tags", default=None)
@@ -31,6 +32,8 @@ def status_command(  # noqa: PLR0913 - the options of the verb
 ) -> None:
     """Say which change was deployed last, and what is still to come.
 
+    Without a plan only the former, of the project that the registry has.
+
     \b
       turnkeep status postgresql://user@host/database
       turnkeep status --show-changes --show-tags postgresql://user@host/database
@@ -39,6 +42,8 @@ def status_command(  # noqa: PLR0913 - the options of the verb
     config = work.project.config
     shows_tags = _either(show_tags, config.flag("status.show_tags"))
     with opened_registry(work, project, as_json=as_json) as registry:
+        if not registry.project:
+            registry = replace(registry, project=registry.only_project())  # noqa: PLW2901
         found = status.read(registry, work.project.plan, with_tags=shows_tags)
     if as_json:
         import json  # noqa: PLC0415

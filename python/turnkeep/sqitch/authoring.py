@@ -311,18 +311,12 @@ def bundle(
 
     Raises SqitchError.
     """
+    every = [_ends(project.plan, start, end) for project, start, end in projects]
     say(f"Bundling into {destination}")
     say("Writing config")
     _copy(config_file, destination / config_file.name)
-    for project, start, end in projects:
+    for (project, start, end), ends in zip(projects, every, strict=True):
         plan, target = project.plan, project.target
-        ends = [0, len(plan.changes) - 1]
-        for place, key in enumerate((start, end)):
-            if key is not None:
-                index = plan.index_of(key)
-                if index is None:
-                    raise UnknownChangeError(f"Cannot find change {key}")
-                ends[place] = index
         copied = destination / target.plan_file
         if start is None and end is None:
             say("Writing plan")
@@ -338,6 +332,18 @@ def bundle(
                 path = project.script(kind, change.name, change.rework_tags)
                 if path.exists():
                     _copy(path, destination / path)
+
+
+def _ends(plan: Plan, start: str | None, end: str | None) -> tuple[int, int]:
+    """Find the first and the last change to bundle."""
+    found = [0, len(plan.changes) - 1]
+    for place, key in enumerate((start, end)):
+        if key is not None:
+            index = plan.index_of(key)
+            if index is None:
+                raise UnknownChangeError(f"Cannot find change {key}")
+            found[place] = index
+    return found[0], found[1]
 
 
 def _check_name(name: str, kind: str) -> None:

@@ -274,6 +274,11 @@ def parse(text: str, file: str) -> Plan:
     return _Parser(file, text.split("\n")).plan()
 
 
+def absent(file: str) -> Plan:
+    """Give what stands for a plan that is not there: of no project, without changes."""
+    return Plan(file, "", None, {}, (), {})
+
+
 def decode(content: bytes, file: str) -> str:
     """Decode the bytes of a plan file. Raises PlanError for what is not UTF-8."""
     try:

@@ -130,6 +130,7 @@ def open_project(  # noqa: PLR0913 - what the command line may say
     registry: str | None = None,
     plan_file: Path | None = None,
     parts: Mapping[str, str] | None = None,
+    may_lack_plan: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> Project:
     """Read configuration and plan of the project in a directory.
@@ -149,7 +150,9 @@ def open_project(  # noqa: PLR0913 - what the command line may say
     return Project(
         config=config,
         target=resolved,
-        plan=read_plan(resolved.plan_file),
+        plan=planning.absent(str(resolved.plan_file))
+        if may_lack_plan and not resolved.plan_file.exists()
+        else read_plan(resolved.plan_file),
         person=configuration.person(config, environ),
     )
 

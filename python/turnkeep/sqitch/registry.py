@@ -252,6 +252,22 @@ class Registry:
             person.email,
         )
 
+    def only_project(self) -> str:
+        """Name the project, if there is one. Raises RegistryError for none, or two."""
+        if not self.is_initialized():
+            raise RegistryError(
+                f"Database {self.destination} has not been initialized for Sqitch"
+            )
+        rows = self._rows("select project from {registry}.projects order by project")
+        names = [name for (name,) in rows]
+        if len(names) > 1:
+            raise RegistryError(
+                f"Use --project to select which project to query: {', '.join(names)}"
+            )
+        if not names:
+            raise RegistryError("No projects registered")
+        return str(names[0])
+
     def lock(self) -> None:
         """Keep other tools from writing changes until the transaction ends."""
         self._run("lock table {registry}.changes in exclusive mode")
