@@ -54,7 +54,7 @@ def holder(busy: Workspace) -> Iterator[psycopg.Connection[Any]]:
 def test_who_holds_a_lock_is_named_when_the_time_is_up(
     busy: Workspace, holder: psycopg.Connection[Any]
 ) -> None:
-    result = busy.run("turnkeep", "deploy", "--lock-wait", "0.2", "--max-wait", "0.5")
+    result = busy.run("turnkeep", "deploy", "--lock-wait", "0.5", "--max-wait", "1")
     assert result.code == 2
     assert "deploy/a.sql:2: ERROR:  canceling statement due to lock timeout" in (
         result.stderr

@@ -104,8 +104,6 @@ DEVIATIONS: dict[str, dict[int, dict[str, Any]]] = {
             "stderr": 'Cannot log change "c": The deploy script is not unique',
             "registry": None,
         },
-        # Without a plan there is nothing that the status could be measured by.
-        65: {"exit": 2, "stdout": ""},
     },
 }
 HELD = (("lock-rebase-upgrade", 9), ("lock-rebase-upgrade", 11))

@@ -279,6 +279,12 @@ class Engine:
         Each attempt is a transaction: while this rests, it stands in nobody's way.
         Raises BlockedError when the time is up.
         """
+        try:
+            self._try(attempt)
+        finally:
+            self.session.watcher.close()
+
+    def _try(self, attempt: Callable[[], None]) -> None:
         deadline = time.monotonic() + self.max_wait
         rest = _FIRST_REST
         told: set[int] = set()

@@ -42,7 +42,7 @@ from turnkeep.sqitch.resuming import (
 )
 from turnkeep.sqitch.script import Control, control, transaction_modes, words
 from turnkeep.sqitch.server import lost, said
-from turnkeep.sqitch.watching import Blocker, again, blockers
+from turnkeep.sqitch.watching import Blocker, Watcher, again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -138,6 +138,7 @@ class Session:
     long as it takes."""
     blockers: list[Blocker] = field(init=False, default_factory=list)
     """For whom the last statement waited."""
+    watcher: Watcher = field(init=False)
     _queue: list[_Step] = field(init=False, default_factory=list)
     _size: int = field(init=False, default=0)
     _step: _Step | None = field(init=False, default=None)
@@ -152,6 +153,7 @@ class Session:
 
     def __post_init__(self) -> None:
         """Listen to what the server says while a script runs."""
+        self.watcher = Watcher(self.connection)
         self.connection.listen(self._notice)
 
     @contextmanager
@@ -485,12 +487,12 @@ class Session:
 
     def _results(self, message: str) -> Iterator[Result]:
         """Send a message, and give the results as they come."""
-        return self._active.results(message, self.lock_wait / 2 or 1, self._look)
+        return self._active.results(message, self.lock_wait / 4 or 1, self._look)
 
     def _look(self) -> None:
         """See who blocks what has been running for a while."""
         if self._elsewhere is None:
-            self.blockers = blockers(self.connection) or self.blockers
+            self.blockers = self.watcher.blockers() or self.blockers
 
     def _failure(self, error: libpq.Error, step: _Step, before: int = 0) -> SqitchError:
         """Say what the server said about a step; ``before`` it in the message."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from turnkeep import libpq
@@ -49,15 +49,30 @@ class Blocker:
         return f"{who}, {self.state}{age}: {query}"
 
 
-def blockers(watched: Connection) -> list[Blocker]:
-    """Give the sessions for which this one waits; nothing when nobody can be asked."""
-    try:
-        with again(watched, "turnkeep watcher") as connection:
-            found = connection.ask(_BLOCKERS, watched.pid)
-    except libpq.Error:
-        # No connection is left, or the server is going: the watched one will say.
-        return []
-    return [Blocker(*row) for row in found]
+@dataclass(slots=True)
+class Watcher:
+    """A second session, opened when there is something to see, and kept for more."""
+
+    watched: Connection
+    _connection: Connection | None = field(init=False, default=None)
+
+    def blockers(self) -> list[Blocker]:
+        """Give the sessions for which the first one waits; nothing: nobody knows."""
+        try:
+            if self._connection is None:
+                self._connection = again(self.watched, "turnkeep watcher")
+            found = self._connection.ask(_BLOCKERS, self.watched.pid)
+        except libpq.Error:
+            # No connection is left, or the server is going: the watched one will say.
+            self.close()
+            return []
+        return [Blocker(*row) for row in found]
+
+    def close(self) -> None:
+        """End the second session, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def again(
