@@ -27,6 +27,7 @@ from turnkeep.health import (
     checks,
 )
 from turnkeep.health.sessions import Sessions
+from turnkeep.serve import sampling
 
 if TYPE_CHECKING:
     import subprocess
@@ -331,6 +332,22 @@ def test_a_database_that_hangs_does_not_hang_us(
                     assert status(report, "schema") == "unknown"
                     await asyncio.sleep(VALID_SECONDS)
             assert status(await check_again(health), "database") == "ok"
+
+    asyncio.run(run())
+
+
+def test_a_sample_of_a_database_that_hangs_is_given_up(
+    own: Restartable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "SAMPLE_SECONDS", 0.5)
+
+    async def run() -> None:
+        async with checking(own.url) as health:
+            assert await sampling.sample(health.sessions) is None
+            with frozen(own.pid):
+                async with asyncio.timeout(BOUND):
+                    with pytest.raises(TimeoutError):
+                        await sampling.sample(health.sessions)
 
     asyncio.run(run())
 

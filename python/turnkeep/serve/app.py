@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -143,10 +143,8 @@ class Site:
         report = await self._health.check()
         found = None
         if report.status != "failed":
-            try:
+            with suppress(psycopg.Error, TimeoutError):
                 found = await sample(self._health.sessions)
-            except psycopg.Error:
-                found = None
         own = [self._metrics.registry] if self._metrics else []
         text = Exposition(report, found, self._client).text(*own)
         return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -72,8 +72,7 @@ class Feed:
             now = None
             if report.components["database"].finding.status == "ok":
                 with suppress(psycopg.Error, TimeoutError):
-                    async with asyncio.timeout(2 * SECONDS):
-                        now = await sample(self._health.sessions)
+                    now = await sample(self._health.sessions)
             if now is not None:
                 document |= compare(now, before or now)
                 if self._metrics is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 
@@ -12,8 +13,58 @@ if TYPE_CHECKING:
 
     from turnkeep.health.sessions import Sessions
 
+SAMPLE_SECONDS = 2.0
 SLOWEST = 8
 RECENT = 30
+
+QUERY: LiteralString = """
+    select
+        extract(epoch from clock_timestamp())::float as at,
+        d.xact_commit as commits,
+        d.xact_rollback as rollbacks,
+        d.deadlocks,
+        (
+            select coalesce(
+                jsonb_object_agg(
+                    f.funcname,
+                    jsonb_build_object(
+                        'calls', f.calls, 'seconds', f.total_time / 1000
+                    )
+                ),
+                '{}'
+            )
+            from pg_stat_user_functions as f
+            where f.schemaname = 'public'
+        ) as functions,
+        (
+            select coalesce(
+                jsonb_agg(
+                    jsonb_build_object(
+                        'kind', e.kind,
+                        'subject', e.subject,
+                        'payload', e.payload,
+                        'created_at', e.created_at
+                    )
+                    order by e.xid desc, e.id desc
+                ),
+                '[]'
+            )
+            from (
+                select n.* from turnkeep.events as n
+                order by n.xid desc, n.id desc
+                limit %(recent)s
+            ) as e
+        ) as recent,
+        extract(
+            epoch from now() - (
+                m.metrics #>> '{orphans,oldest_at}'
+            )::timestamptz
+        )::float as orphan_seconds,
+        m.metrics
+    from pg_stat_database as d
+    cross join (select public.metrics() as metrics) as m
+    where d.datname = current_database()
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,59 +96,11 @@ async def sample(sessions: Sessions) -> Sample | None:
     """Count; None: Turnkeep is not deployed, or this role may not look.
 
     :raises psycopg.Error: the database does not answer
+    :raises TimeoutError: not in SAMPLE_SECONDS
     """
     try:
-        [row] = await sessions.ask(
-            """
-            select
-                extract(epoch from clock_timestamp())::float as at,
-                d.xact_commit as commits,
-                d.xact_rollback as rollbacks,
-                d.deadlocks,
-                (
-                    select coalesce(
-                        jsonb_object_agg(
-                            f.funcname,
-                            jsonb_build_object(
-                                'calls', f.calls, 'seconds', f.total_time / 1000
-                            )
-                        ),
-                        '{}'
-                    )
-                    from pg_stat_user_functions as f
-                    where f.schemaname = 'public'
-                ) as functions,
-                (
-                    select coalesce(
-                        jsonb_agg(
-                            jsonb_build_object(
-                                'kind', e.kind,
-                                'subject', e.subject,
-                                'payload', e.payload,
-                                'created_at', e.created_at
-                            )
-                            order by e.xid desc, e.id desc
-                        ),
-                        '[]'
-                    )
-                    from (
-                        select n.* from turnkeep.events as n
-                        order by n.xid desc, n.id desc
-                        limit %(recent)s
-                    ) as e
-                ) as recent,
-                extract(
-                    epoch from now() - (
-                        m.metrics #>> '{orphans,oldest_at}'
-                    )::timestamptz
-                )::float as orphan_seconds,
-                m.metrics
-            from pg_stat_database as d
-            cross join (select public.metrics() as metrics) as m
-            where d.datname = current_database()
-            """,
-            {"recent": RECENT},
-        )
+        async with asyncio.timeout(SAMPLE_SECONDS):
+            [row] = await sessions.ask(QUERY, {"recent": RECENT})
     except (
         psycopg.errors.UndefinedTable,
         psycopg.errors.UndefinedFunction,
