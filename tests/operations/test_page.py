@@ -103,6 +103,8 @@ def test_it_shows_what_happens_and_what_fails(
         assert "get_thread" in failed.inner_text()
         assert said == []
 
+        page.set_viewport_size({"width": 360, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
         served.process.terminate()
         page.wait_for_selector("#status >> text=no answer")
 

@@ -45,7 +45,7 @@ const TILES = [
   ["Cache hit rate", (now) => hitRate(now.clients), "%", short,
     (now) => hitRate(now.clients) === null
       ? `${short(now.cache.hits)} hits/s in the database, ${count(now.cache.answers)} kept`
-      : `${count(now.clients.hits)} hits, ${count(now.clients.misses)} misses, ${now.clients.scope}`],
+      : `${count(now.clients.hits)} hits, ${count(now.clients.misses)} misses`],
   ["Connections", (now) => now.connections.used, "", count,
     (now) => `of ${count(now.connections.most)}, ${count(now.connections.active)} at work`],
   ["Orphans", (now) => now.orphans.count, "", capped,
@@ -132,7 +132,7 @@ function showHealth(health) {
         make("span", { class: "name" }, name),
         make("span", { class: "said" }, found.message),
         make("span", { class: "took" },
-          found.status === "off" ? "" : `${milliseconds(1000 * found.seconds)} ms`))));
+          found.seconds < 0.0005 ? "" : `${milliseconds(1000 * found.seconds)} ms`))));
 }
 
 function bar(share) {
