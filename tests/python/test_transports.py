@@ -140,6 +140,35 @@ def test_a_lost_reply_is_asked_for_again_and_the_turn_stored_once(
     assert stored == (2,)
 
 
+@pytest.mark.parametrize("sqlstate", ["40P01", "40001", "PT503"])
+def test_what_the_server_may_get_over_is_tried_again(
+    caller: Caller, connection: psycopg.Connection[Any], sqlstate: str
+) -> None:
+    """A deadlock, say, that the server itself ends, twice."""
+    connection.execute("create sequence public.attempts")
+    connection.execute("grant all on sequence public.attempts to public")
+    connection.execute(
+        f"""
+        create or replace function public.index_messages(
+            max_messages integer default 1000
+        )
+        returns jsonb language plpgsql set search_path = '' as $$
+        begin
+            if nextval('public.attempts') < 3 then
+                raise exception 'not now' using errcode = '{sqlstate}';
+            end if;
+            return '{{"indexed": 7, "more": false}}';
+        end
+        $$
+        """.encode()
+    )
+    assert caller(calls.index_messages()).indexed == 7
+    attempts = connection.execute("select last_value from public.attempts").fetchone()
+    assert attempts == (3,)
+    # A gateway may have tried again by itself.
+    assert caller.retries == 2 or caller.gateway
+
+
 @pytest.mark.parametrize("transport", ["rest", "rest async"])
 def test_what_the_gateway_may_get_over_is_tried_again(
     transport: str, database: str, request: pytest.FixtureRequest

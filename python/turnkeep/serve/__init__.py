@@ -5,6 +5,7 @@ It can also be a part of an application, which shows its own pool and calls then
 ```python
 metrics = CallMetrics()
 client = Client(url, observer=metrics)
+metrics.watch("threads", threads.counts)    # a cache, if there is one
 app.mount("/turnkeep", create_app(url, client=client, metrics=metrics, token="..."))
 ```
 
