@@ -32,9 +32,7 @@ set enable_seqscan = off
 as $function$
 declare
     v_owner_id constant uuid := turnkeep.act_for(append_turn.owner_id);
-    v_metadata constant jsonb := turnkeep.check_conversation(
-        append_turn.continuation_id, append_turn.metadata
-    );
+    v_metadata jsonb;
     v_files public.files[];
     v_turn_size integer;
     v_conversation_id uuid;
@@ -42,13 +40,23 @@ declare
     v_first_seq bigint;
     v_first_at timestamptz;
     v_truncated_at timestamptz;
-    v_messages jsonb;
-    v_named_ids uuid[] := '{}';
-    v_created_ids uuid[] := '{}';
-    v_linked_ids uuid[] := '{}';
-    v_unknown_ids uuid[] := '{}';
-    v_reply_files jsonb := '[]';
+    v_message record;
+    v_messages jsonb := jsonb '[]';
+    v_named_ids uuid[] := array[]::uuid[];
+    v_created_ids uuid[] := array[]::uuid[];
+    v_linked_ids uuid[] := array[]::uuid[];
+    v_unknown_ids uuid[] := array[]::uuid[];
+    v_reply_files jsonb := jsonb '[]';
 begin
+    -- What is most often right is not worth a call.
+    if append_turn.metadata is not null
+        or coalesce(length(append_turn.continuation_id), 0) not between 1 and 500
+    then
+        v_metadata := turnkeep.check_conversation(
+            append_turn.continuation_id, append_turn.metadata
+        );
+    end if;
+
     if length(append_turn.request_id) not between 1 and 200 then
         raise exception 'request_id is empty or too long'
             using
@@ -153,7 +161,7 @@ begin
         );
     end if;
 
-    with stored as (
+    for v_message in
         insert into public.messages (
             conversation_id, owner_id, seq, created_at, role, content, metadata,
             file_ids, request_id, turn_size
@@ -174,15 +182,9 @@ begin
             as (role public.message_role, content text, metadata jsonb, file_ids uuid[])
         ) with ordinality as m (role, content, metadata, file_ids, ordinal)
         returning id, seq, role, created_at
-    )
-    select jsonb_agg(
-        jsonb_build_object(
-            'id', s.id, 'seq', s.seq, 'role', s.role, 'created_at', s.created_at
-        )
-        order by s.seq
-    )
-    into v_messages
-    from stored as s;
+    loop
+        v_messages := v_messages || to_jsonb(v_message);
+    end loop;
 
     if jsonb_path_exists(append_turn.messages, '$[*].file_ids[*]') then
         v_named_ids := turnkeep.named_files(append_turn.messages, '{}');

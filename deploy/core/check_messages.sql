@@ -13,36 +13,16 @@ as $function$
 declare
     v_problem record;
 begin
-    if jsonb_typeof(check_messages.messages) is distinct from 'array' then
-        raise exception 'messages is not an array'
-            using
-                errcode = 'PT400',
-                detail = format(
-                    'messages is %s.',
-                    coalesce(jsonb_typeof(check_messages.messages), 'null')
-                ),
-                hint = 'Pass [{"role": "user", "content": "..."}].';
-    end if;
-
-    if jsonb_array_length(check_messages.messages) = 0 then
-        raise exception 'messages is empty'
-            using errcode = 'PT422', hint = 'A turn has 1 to 200 messages.';
-    end if;
-
-    if jsonb_array_length(check_messages.messages) > 200 then
-        raise exception 'too many messages'
-            using
-                errcode = 'PT413',
-                detail = format(
-                    'The turn has %s messages.',
-                    jsonb_array_length(check_messages.messages)
-                ),
-                hint = 'A turn has 1 to 200 messages: send several turns.';
-    end if;
-
     -- One expression for the messages that are right, which is nearly all of them.
     -- Below 256 KiB in all, no limit of size can be exceeded either.
-    if octet_length(check_messages.messages::text) <= 262144
+    if (
+        case jsonb_typeof(check_messages.messages)
+            when 'array'
+            then jsonb_array_length(check_messages.messages) between 1 and 200
+            else false
+        end
+    )
+        and octet_length(check_messages.messages::text) <= 262144
         and not jsonb_path_exists(
             check_messages.messages,
             -- "exists (@ ? (...))" makes false of what is unknown: a missing key, a
@@ -70,6 +50,33 @@ begin
         )
     then
         return jsonb_array_length(check_messages.messages);
+    end if;
+
+    if jsonb_typeof(check_messages.messages) is distinct from 'array' then
+        raise exception 'messages is not an array'
+            using
+                errcode = 'PT400',
+                detail = format(
+                    'messages is %s.',
+                    coalesce(jsonb_typeof(check_messages.messages), 'null')
+                ),
+                hint = 'Pass [{"role": "user", "content": "..."}].';
+    end if;
+
+    if jsonb_array_length(check_messages.messages) = 0 then
+        raise exception 'messages is empty'
+            using errcode = 'PT422', hint = 'A turn has 1 to 200 messages.';
+    end if;
+
+    if jsonb_array_length(check_messages.messages) > 200 then
+        raise exception 'too many messages'
+            using
+                errcode = 'PT413',
+                detail = format(
+                    'The turn has %s messages.',
+                    jsonb_array_length(check_messages.messages)
+                ),
+                hint = 'A turn has 1 to 200 messages: send several turns.';
     end if;
 
     -- Say what is wrong with the first that is not.

@@ -18,14 +18,13 @@ declare
     );
 begin
     -- The nil uuid owns what belongs to the service: no token may name it. A subject
-    -- that is no uuid (another issuer's) owns nothing here.
-    if v_subject ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-        and v_subject <> '00000000-0000-0000-0000-000000000000'
-    then
-        return v_subject::uuid;
-    end if;
-
-    return null;
+    -- that is no uuid (another issuer's) owns nothing here. Without a regular
+    -- expression, which would take a third of what it takes to resolve an owner.
+    return case
+        when v_subject like '________-____-____-____-____________'
+            and translate(v_subject, '0123456789abcdefABCDEF', '') = '----'
+        then nullif(v_subject::uuid, '00000000-0000-0000-0000-000000000000')
+    end;
 end
 $function$;
 

@@ -4,7 +4,9 @@
 
 begin;
 
-create function turnkeep.lock_conversation(conversation_id uuid, file_ids uuid[])
+create function turnkeep.lock_conversation(
+    conversation_id uuid, file_ids uuid[], owner_id uuid
+)
 returns uuid
 language plpgsql
 volatile
@@ -34,14 +36,7 @@ begin
                 hint = 'Pass at most 1000.';
     end if;
 
-    -- The service may name any conversation; its owner is the owner of the call.
-    if turnkeep.is_service() then
-        select c.owner_id into v_owner_id
-        from public.conversations as c
-        where c.id = lock_conversation.conversation_id;
-    end if;
-
-    v_owner_id := turnkeep.act_for(v_owner_id);
+    v_owner_id := turnkeep.act_for(lock_conversation.owner_id);
 
     perform
     from public.conversations as c
@@ -63,18 +58,19 @@ begin
 end
 $function$;
 
-comment on function turnkeep.lock_conversation(uuid, uuid[]) is
+comment on function turnkeep.lock_conversation(uuid, uuid[], uuid) is
 $comment$Checks the arguments of the link functions, locks the conversation and
-returns its owner.
+returns its owner, which is owner_id, and when that is null the caller.
 
 Raises:
 - PT400 when an id is null.
-- PT403 when nobody is signed in.
+- PT403 when nobody is signed in, or a user names another owner.
 - PT404 when the caller has no such conversation.
 - PT413 when there are more than 1000 files.$comment$;
 
-revoke all on function turnkeep.lock_conversation(uuid, uuid[])
+revoke all on function turnkeep.lock_conversation(uuid, uuid[], uuid)
 from public, anon, authenticated, service_role;
-grant execute on function turnkeep.lock_conversation(uuid, uuid[]) to turnkeep_api;
+grant execute on function turnkeep.lock_conversation(uuid, uuid[], uuid)
+to turnkeep_api;
 
 commit;

@@ -6,7 +6,7 @@
 begin;
 
 create function turnkeep.unlink_files_from_conversation(
-    conversation_id uuid, file_ids uuid[]
+    conversation_id uuid, file_ids uuid[], owner_id uuid
 )
 returns jsonb
 language plpgsql
@@ -20,7 +20,8 @@ as $function$
 declare
     v_owner_id constant uuid := turnkeep.lock_conversation(
         unlink_files_from_conversation.conversation_id,
-        unlink_files_from_conversation.file_ids
+        unlink_files_from_conversation.file_ids,
+        unlink_files_from_conversation.owner_id
     );
     v_unlinked_ids uuid[];
     v_orphaned_ids uuid[];
@@ -66,19 +67,19 @@ begin
 end
 $function$;
 
-alter function turnkeep.unlink_files_from_conversation(uuid, uuid[])
+alter function turnkeep.unlink_files_from_conversation(uuid, uuid[], uuid)
 owner to turnkeep_api;
 
-comment on function turnkeep.unlink_files_from_conversation(uuid, uuid[]) is
+comment on function turnkeep.unlink_files_from_conversation(uuid, uuid[], uuid) is
 $comment$The body of public.unlink_files_from_conversation.
 SECURITY DEFINER because users hold no right to write: it runs as turnkeep_api, which
 row security confines to the rows of the owner of the call.
 
 Locks: the conversation, then the files in the order of their ids.$comment$;
 
-revoke all on function turnkeep.unlink_files_from_conversation(uuid, uuid[])
+revoke all on function turnkeep.unlink_files_from_conversation(uuid, uuid[], uuid)
 from public, anon, authenticated, service_role;
-grant execute on function turnkeep.unlink_files_from_conversation(uuid, uuid[])
+grant execute on function turnkeep.unlink_files_from_conversation(uuid, uuid[], uuid)
 to authenticated, service_role;
 
 commit;

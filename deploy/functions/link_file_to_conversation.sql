@@ -1,4 +1,5 @@
 -- Deploy turnkeep:functions/link_file_to_conversation to pg
+-- requires: core/conversation_owner
 -- requires: core/link_files_to_conversation
 
 begin;
@@ -12,7 +13,8 @@ as $function$
 begin
     return turnkeep.link_files_to_conversation(
         link_file_to_conversation.conversation_id,
-        array[link_file_to_conversation.file_id]
+        array[link_file_to_conversation.file_id],
+        turnkeep.conversation_owner(link_file_to_conversation.conversation_id)
     );
 end
 $function$;

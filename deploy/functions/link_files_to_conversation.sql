@@ -1,4 +1,5 @@
 -- Deploy turnkeep:functions/link_files_to_conversation to pg
+-- requires: core/conversation_owner
 -- requires: core/link_files_to_conversation
 
 begin;
@@ -14,7 +15,8 @@ as $function$
 begin
     return turnkeep.link_files_to_conversation(
         link_files_to_conversation.conversation_id,
-        link_files_to_conversation.file_ids
+        link_files_to_conversation.file_ids,
+        turnkeep.conversation_owner(link_files_to_conversation.conversation_id)
     );
 end
 $function$;

@@ -1,4 +1,5 @@
 -- Deploy turnkeep:functions/unlink_files_from_conversation to pg
+-- requires: core/conversation_owner
 -- requires: core/unlink_files_from_conversation
 
 begin;
@@ -14,7 +15,8 @@ as $function$
 begin
     return turnkeep.unlink_files_from_conversation(
         unlink_files_from_conversation.conversation_id,
-        unlink_files_from_conversation.file_ids
+        unlink_files_from_conversation.file_ids,
+        turnkeep.conversation_owner(unlink_files_from_conversation.conversation_id)
     );
 end
 $function$;

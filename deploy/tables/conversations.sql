@@ -72,12 +72,6 @@ create policy conversations_functions on public.conversations
 to turnkeep_api
 using (
     owner_id = nullif((select current_setting('turnkeep.owner_id', true)), '')::uuid
-    -- The link functions find a conversation by its id, whose owner the service does
-    -- not name.
-    or (select turnkeep.is_service())
-)
-with check (
-    owner_id = nullif((select current_setting('turnkeep.owner_id', true)), '')::uuid
 );
 
 create policy conversations_service on public.conversations

@@ -2,6 +2,6 @@
 
 begin;
 
-drop function turnkeep.link_files_to_conversation(uuid, uuid[]);
+drop function turnkeep.link_files_to_conversation(uuid, uuid[], uuid);
 
 commit;

@@ -2,6 +2,6 @@
 
 begin;
 
-drop function turnkeep.lock_conversation(uuid, uuid[]);
+drop function turnkeep.lock_conversation(uuid, uuid[], uuid);
 
 commit;

@@ -2,6 +2,6 @@
 
 begin;
 
-drop function turnkeep.unlink_files_from_conversation(uuid, uuid[]);
+drop function turnkeep.unlink_files_from_conversation(uuid, uuid[], uuid);
 
 commit;

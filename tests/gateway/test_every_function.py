@@ -277,11 +277,8 @@ def test_a_null_that_is_no_default_is_refused(
                     assert answer.status_code == int(answer.json()["code"][2:])
 
 
-NULLS_THAT_MEAN_NOTHING = {
-    ("finish_storage_deletions", "done"),
-    ("get_thread", "continuation_id"),
-}
-"""Nothing has this name, and that is the answer."""
+NULLS_THAT_MEAN_NOTHING = {("finish_storage_deletions", "done")}
+"""Nothing was done, and that is the answer."""
 
 
 def test_other_argument_names_find_no_function(

@@ -18,12 +18,13 @@ values (
 select 1 / (jsonb_array_length(f.reply -> 'unknown') = 1)::integer
 from turnkeep.link_files_to_conversation(
     '00000000-0000-4000-8000-000000000001',
-    array['00000000-0000-4000-8000-000000000001'::uuid]
+    array['00000000-0000-4000-8000-000000000001'::uuid],
+    '00000000-0000-4000-8000-000000000001'
 ) as f (reply);
 
 select 1 / (pg_get_userbyid(f.proowner) = 'turnkeep_api' and f.prosecdef)::integer
 from pg_proc as f
-where f.oid = 'turnkeep.link_files_to_conversation(uuid, uuid[])'::regprocedure;
+where f.oid = 'turnkeep.link_files_to_conversation(uuid, uuid[], uuid)'::regprocedure;
 
 select
     1 / bool_and(
@@ -38,6 +39,6 @@ cross join (
     ('anon', false),
     ('public', false)
 ) as r (name, may)
-where f.oid = 'turnkeep.link_files_to_conversation(uuid, uuid[])'::regprocedure;
+where f.oid = 'turnkeep.link_files_to_conversation(uuid, uuid[], uuid)'::regprocedure;
 
 rollback;

@@ -16,7 +16,10 @@ values (
 );
 
 select 1 / (
-    turnkeep.lock_conversation('00000000-0000-4000-8000-000000000001', '{}')
+    turnkeep.lock_conversation(
+        '00000000-0000-4000-8000-000000000001', '{}',
+        '00000000-0000-4000-8000-000000000001'
+    )
     = '00000000-0000-4000-8000-000000000001'
 )::integer;
 
@@ -34,6 +37,6 @@ cross join (
     ('service_role', false),
     ('public', false)
 ) as r (name, may)
-where f.oid = 'turnkeep.lock_conversation(uuid, uuid[])'::regprocedure;
+where f.oid = 'turnkeep.lock_conversation(uuid, uuid[], uuid)'::regprocedure;
 
 rollback;

@@ -1,7 +1,7 @@
 -- What public.link_files_to_conversation does is tested there; here, with whose rights.
 begin;
 
-select plan(4);
+select plan(5);
 
 insert into public.conversations (id, owner_id, continuation_id)
 values
@@ -21,7 +21,8 @@ set local "turnkeep.owner_id" to '22222222-2222-4222-8222-222222222222';
 select is(
     turnkeep.link_files_to_conversation(
         'c0000000-0000-4000-8000-00000000000a',
-        array['f0000000-0000-4000-8000-00000000000a']::uuid[]
+        array['f0000000-0000-4000-8000-00000000000a']::uuid[],
+        null
     ) -> 'linked',
     '["f0000000-0000-4000-8000-00000000000a"]',
     'a user links with the rights of turnkeep_api'
@@ -37,10 +38,19 @@ select throws_ok(
 
 select throws_ok(
     $$ select turnkeep.link_files_to_conversation(
-        'c0000000-0000-4000-8000-00000000000b', '{}'
+        'c0000000-0000-4000-8000-00000000000b', '{}', null
     ) $$,
     'PT404', 'conversation not found',
     'who calls it directly gets no further'
+);
+
+select throws_ok(
+    $$ select turnkeep.link_files_to_conversation(
+        'c0000000-0000-4000-8000-00000000000b', '{}',
+        '22222222-2222-4222-8222-222222222222'
+    ) $$,
+    'PT403', 'owner_id is somebody else',
+    'and not by naming the owner'
 );
 
 reset role;

@@ -8,9 +8,12 @@ values
 ('c0000000-0000-4000-8000-00000000000b', '22222222-2222-4222-8222-222222222222', 'b');
 
 select is(
-    turnkeep.lock_conversation('c0000000-0000-4000-8000-00000000000b', '{}'),
+    turnkeep.lock_conversation(
+        'c0000000-0000-4000-8000-00000000000b', '{}',
+        '22222222-2222-4222-8222-222222222222'
+    ),
     '22222222-2222-4222-8222-222222222222',
-    'the service may name any conversation, and acts for its owner'
+    'the service may name any conversation and its owner, and acts for that'
 );
 
 select is(
@@ -30,7 +33,8 @@ select results_eq(
 select
     throws_ok(
         format(
-            'select turnkeep.lock_conversation(%L, %L)', l.conversation_id, l.file_ids
+            'select turnkeep.lock_conversation(%L, %L, %L)',
+            l.conversation_id, l.file_ids, '11111111-1111-4111-8111-111111111111'
         ),
         l.code, l.message, l.title
     )
@@ -74,12 +78,13 @@ create function pg_temp.lock(conversation_id uuid)
 returns uuid
 language sql
 security definer
-as $function$ select turnkeep.lock_conversation(conversation_id, '{}') $function$;
+as $function$ select turnkeep.lock_conversation(conversation_id, '{}', null) $function$;
 
 select lives_ok(
     format(
-        'select turnkeep.lock_conversation(%L, array_fill(%L::uuid, array[1000]))',
-        'c0000000-0000-4000-8000-00000000000a', 'f0000000-0000-4000-8000-00000000000a'
+        'select turnkeep.lock_conversation(%L, array_fill(%L::uuid, array[1000]), %L)',
+        'c0000000-0000-4000-8000-00000000000a', 'f0000000-0000-4000-8000-00000000000a',
+        '11111111-1111-4111-8111-111111111111'
     ),
     'and not too many'
 );
@@ -149,7 +154,10 @@ reset role;
 set local "request.jwt.claims" to '';
 
 select is(
-    turnkeep.lock_conversation('c0000000-0000-4000-8000-00000000000a', '{}'),
+    turnkeep.lock_conversation(
+        'c0000000-0000-4000-8000-00000000000a', '{}',
+        '11111111-1111-4111-8111-111111111111'
+    ),
     '11111111-1111-4111-8111-111111111111',
     'the service on the same connection is the service'
 );

@@ -2,7 +2,7 @@
 -- rights.
 begin;
 
-select plan(4);
+select plan(5);
 
 insert into public.conversations (id, owner_id, continuation_id)
 values
@@ -28,7 +28,8 @@ set local "turnkeep.owner_id" to '22222222-2222-4222-8222-222222222222';
 select is(
     turnkeep.unlink_files_from_conversation(
         'c0000000-0000-4000-8000-00000000000a',
-        array['f0000000-0000-4000-8000-00000000000a']::uuid[]
+        array['f0000000-0000-4000-8000-00000000000a']::uuid[],
+        null
     ) -> 'unlinked',
     '["f0000000-0000-4000-8000-00000000000a"]',
     'a user unlinks with the rights of turnkeep_api'
@@ -44,10 +45,19 @@ select throws_ok(
 
 select throws_ok(
     $$ select turnkeep.unlink_files_from_conversation(
-        'c0000000-0000-4000-8000-00000000000b', '{}'
+        'c0000000-0000-4000-8000-00000000000b', '{}', null
     ) $$,
     'PT404', 'conversation not found',
     'who calls it directly gets no further'
+);
+
+select throws_ok(
+    $$ select turnkeep.unlink_files_from_conversation(
+        'c0000000-0000-4000-8000-00000000000b', '{}',
+        '22222222-2222-4222-8222-222222222222'
+    ) $$,
+    'PT403', 'owner_id is somebody else',
+    'and not by naming the owner'
 );
 
 reset role;

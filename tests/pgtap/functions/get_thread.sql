@@ -1,6 +1,6 @@
 begin;
 
-select plan(31);
+select plan(34);
 
 create temporary table talk as
 select
@@ -84,8 +84,6 @@ select is(
 select is(get_thread('talk'), null, 'the service itself has none of that name');
 
 select is(get_thread('no talk'), null, 'a thread that is not there is null');
-
-select is(get_thread(null), null, 'and so is one without a name');
 
 select is(
     append_turn('plain', '[{"role": "user", "content": "a"}]') ->> 'next_seq', '2',
@@ -183,6 +181,20 @@ select
         format('a page of %s messages is refused', p.message_limit)
     )
 from (values (0), (-1), (1001)) as p (message_limit);
+
+select
+    throws_ok(
+        format('select get_thread(%L)', n.name),
+        'PT422', 'continuation_id is empty or too long',
+        'a conversation has no name of ' || n.what
+    )
+from (
+    values ('', 'no characters'), (null, 'nothing'), (repeat('ä', 501), '501')
+) as n (name, what);
+
+select is(
+    get_thread(repeat('ä', 500)), null, 'one of 500 characters it may have'
+);
 
 -- Files.
 

@@ -98,6 +98,7 @@ select set_eq(
         ('turnkeep.is_service', 'authenticated service_role turnkeep_api'),
         ('turnkeep.current_owner', 'authenticated service_role turnkeep_api'),
         ('turnkeep.resolve_owner', 'authenticated service_role turnkeep_api'),
+        ('turnkeep.conversation_owner', 'authenticated service_role'),
         ('turnkeep.append_turn', 'authenticated service_role turnkeep_api'),
         ('turnkeep.note_uploads', 'authenticated service_role'),
         ('turnkeep.register_files', 'authenticated service_role turnkeep_api'),

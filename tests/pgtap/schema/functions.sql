@@ -220,7 +220,7 @@ select set_eq(
     $$
     values
     -- The service names a conversation, and not its owner.
-    ('lock_conversation', 'conversations', 'c'),
+    ('conversation_owner', 'conversations', 'c'),
     -- The service cleans up for all owners.
     ('cleanup_orphaned_files', 'files', 'f'),
     -- A stored object is one, whoever names its path.

@@ -1,0 +1,35 @@
+-- Deploy turnkeep:core/conversation_owner to pg
+-- requires: core/is_service
+-- requires: tables/conversations
+
+begin;
+
+create function turnkeep.conversation_owner(conversation_id uuid)
+returns uuid
+language plpgsql
+stable
+set search_path = ''
+as $function$
+begin
+    if turnkeep.is_service() then
+        return (
+            select c.owner_id from public.conversations as c
+            where c.id = conversation_owner.conversation_id
+        );
+    end if;
+
+    return null;
+end
+$function$;
+
+comment on function turnkeep.conversation_owner(uuid) is
+$comment$Returns the owner for whom a call acts that names a conversation by its id. The
+service may name any conversation: its owner; null when there is none. Everybody else
+acts for nobody but the caller, whom null stands for.$comment$;
+
+revoke all on function turnkeep.conversation_owner(uuid)
+from public, anon, authenticated, service_role;
+grant execute on function turnkeep.conversation_owner(uuid)
+to authenticated, service_role;
+
+commit;

@@ -1,0 +1,32 @@
+-- Verify turnkeep:core/conversation_owner on pg
+
+begin;
+
+insert into public.conversations (id, owner_id, continuation_id)
+values (
+    '00000000-0000-4000-8000-000000000001',
+    '00000000-0000-4000-8000-000000000002',
+    'verify'
+);
+
+select 1 / (
+    turnkeep.conversation_owner('00000000-0000-4000-8000-000000000001')
+    = '00000000-0000-4000-8000-000000000002'
+)::integer;
+
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
+from pg_proc as f
+cross join (
+    values
+    ('authenticated', true),
+    ('service_role', true),
+    ('anon', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'turnkeep.conversation_owner(uuid)'::regprocedure;
+
+rollback;
