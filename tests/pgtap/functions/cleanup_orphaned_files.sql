@@ -1,6 +1,6 @@
 begin;
 
-select plan(43);
+select plan(44);
 
 create temporary table talk as
 select
@@ -317,6 +317,26 @@ select is_empty(
       and p.prosecdef
     $$,
     'the service cleans up with its own rights'
+);
+
+-- Rows lie in the table in another order.
+delete from turnkeep.storage_deletions;
+
+select pg_temp.orphan('order/' || v.name, v.age)
+from (
+    values ('c', interval '3 days'), ('a', '4 days'), ('b', '5 days')
+) as v (name, age);
+
+select cleanup_orphaned_files();
+
+select is(
+    (
+        select string_agg(s.storage_path, ' ' order by s.ctid)
+        from turnkeep.storage_deletions as s
+        where s.storage_path like 'order/%'
+    ),
+    'order/a order/b order/c',
+    'paths are asked for in their order, as everybody locks them'
 );
 
 select * from finish();
