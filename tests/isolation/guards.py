@@ -443,6 +443,131 @@ greatest(
         "      and false\n",
     ),
     _guard(
+        CLEANUP,
+        "leave to another cleanup what it has taken",
+        "cleanup_against_cleanup",
+        "        for update skip locked\n",
+        "        for update\n",
+    ),
+    _guard(
+        UNLINK,
+        "mark what has lost its last link",
+        "unlink_against_cleanup",
+        "            ) then now()\n",
+        "            ) then f.unlinked_since\n",
+    ),
+    _guard(
+        UPSERT,
+        "pin what is registered against an unlink",
+        "register_against_unlink",
+        "            for key share\n",
+        "",
+    ),
+    _guard(
+        UPSERT,
+        "take what is registered anew out of the outbox",
+        "outbox_against_register",
+        """\
+        delete from turnkeep.storage_deletions as s
+        using unnest(upsert_files.files) as w
+        where s.storage_path = w.storage_path
+          and s.bucket_id = w.bucket_id
+          and (s.leased_by is null or s.due_at <= now());
+""",
+        "",
+    ),
+    _guard(
+        "functions/finish_storage_deletions",
+        "finish only what is leased to the worker",
+        "finish_against_claim",
+        """\
+    where s.id = any (v_done)
+      and s.leased_by = finish_storage_deletions.worker;
+""",
+        "    where s.id = any (v_done);\n",
+    ),
+    _guard(
+        DELETE,
+        "lock the conversation against the index",
+        "index_against_delete",
+        "    for update;\n",
+        "    for no key update;\n",
+    ),
+    _guard(
+        "core/index_messages",
+        "let one call work and the others go",
+        "index_against_index",
+        "    for update skip locked;\n",
+        "    for update;\n",
+    ),
+    _guard(
+        "core/index_messages",
+        "wait until who was writing has ended",
+        "index_against_turn",
+        "    if v_state.settling_xid <= pg_snapshot_xmin(pg_current_snapshot()) then\n",
+        "    if true then\n",
+    ),
+    _guard(
+        "core/truncate_thread",
+        "lock the conversation",
+        "truncate_against_turn",
+        "    for update;\n",
+        ";\n",
+    ),
+    _guard(
+        "core/upsert_conversation",
+        "begin again when it is deleted before the look",
+        "upsert_against_delete",
+        "        exit when found;\n",
+        "        exit;\n",
+    ),
+    _guard(
+        "core/forget_owner",
+        "wait for who has pinned a file",
+        "forget_against_turn",
+        "            limit v_left\n            for update\n",
+        "            limit v_left\n            for no key update\n",
+    ),
+    _guard(
+        "functions/cache_put",
+        "leave to another call what it takes away",
+        "cache_against_cache",
+        "        for update skip locked\n",
+        "        for update\n",
+    ),
+    _guard(
+        "functions/prune_events",
+        "prune one after the other",
+        "prune_against_prune",
+        "    for update;\n",
+        ";\n",
+    ),
+    _guard(
+        "functions/pump_events",
+        "let one call lead",
+        "pump_against_pump",
+        "pg_try_advisory_xact_lock(hashtextextended('turnkeep.pump_events', 0))",
+        "true",
+    ),
+    _guard(
+        "functions/metrics",
+        "tell the slowest",
+        "metrics_of_functions",
+        "                    order by u.self_time desc\n                    limit 10\n",
+        "                    limit 10\n",
+    ),
+    _guard(
+        "tables/conversation_files",
+        "refuse to delete what a link needs",
+        "plain_delete",
+        """\
+    references public.files (id, owner_id),
+""",
+        """\
+    references public.files (id, owner_id) on delete cascade,
+""",
+    ),
+    _guard(
         "functions/list_events",
         "stop at the horizon",
         "events_against_late_commit",

@@ -208,21 +208,20 @@ class Judge:
 
         They are the file of its path, those that name it or a function that runs it,
         and the rules for all objects; with ``close``, only the first of these. Those
-        come first that have noticed the most of its kind, then the closest.
+        come first that have noticed the most of its kind, then the closest. A race has
+        the spec that is about it, and no other.
         """
+        if mutant.spec:
+            return [spec for spec in tester.SPECS if spec.stem == mutant.spec]
         reached = self.callers.get(mutant.path, {mutant.path})
         names = {Path(caller).name for caller in reached}
         mentions = re.compile(rf"\b({'|'.join(sorted(names))})\b")
         is_right = mutant.statement.startswith(("grant", "revoke", "alter function"))
-        is_race = bool(
-            mutant.spec or re.search(r"\bfor (no|key|update)\b", mutant.name)
-        )
+        is_race = re.search(r"\bfor (no|key|update)\b", mutant.name)
         ranked = []
         for test in tests():
             name = name_of(test)
-            if test.stem == mutant.spec:
-                rank = 0
-            elif name == mutant.path:
+            if name == mutant.path:
                 rank = 3
             elif name.startswith("schema/"):
                 is_named = re.search(rf"\b{Path(mutant.path).name}\b", test.read_text())

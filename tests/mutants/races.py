@@ -12,6 +12,10 @@ from turnkeep.bundle import project_directory
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CREATED = re.compile(r"^create table (\S+)", re.MULTILINE)
+KEY = re.compile(
+    r"^ *constraint (\w+)\n *foreign key .*\n *references .*cascade", re.MULTILINE
+)
 FUNCTION = re.compile(r"^create (function .*?\$function\$;)$", re.DOTALL | re.MULTILINE)
 
 
@@ -23,9 +27,19 @@ def of_races() -> Iterator[Mutant]:
         is_found = all(text.count(taken) == 1 for taken, _ in guard.edits)
         for taken, instead in guard.edits:
             text = text.replace(taken, instead)
-        statement = definition(text) if is_found else ""
-        undo = definition(script.read_text())
+        statement, undo = "", ""
+        if is_found and guard.script.startswith("tables/"):
+            statement = constraint(text)
+        elif is_found:
+            statement, undo = definition(text), definition(script.read_text())
         yield Mutant(guard.script, f"do not {guard.name}", statement, undo, guard.spec)
+
+
+def constraint(script: str) -> str:
+    """Give the statement that makes the foreign key that cascades, and no other."""
+    (key,) = KEY.finditer(script)
+    table = CREATED.findall(script)[0]
+    return f"alter table {table} drop constraint {key[1]}, add {key[0]}"
 
 
 def definition(script: str) -> str:

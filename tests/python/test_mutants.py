@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from isolation.guards import GUARDS
+from isolation.tester import SPECS
 from mutants.__main__ import sample
 from mutants.body import described, edits
 from mutants.judging import started
@@ -26,6 +28,10 @@ def test_nearly_all_of_a_sample_are_noticed() -> None:
     assert len(verdicts) == SIZE
     survivors = [v.mutant.id for v in verdicts if not v.killer]
     assert len(survivors) <= FEW, survivors
+
+
+def test_each_spec_has_a_guard_without_which_it_fails() -> None:
+    assert {guard.spec for guard in GUARDS} == {spec.stem for spec in SPECS}
 
 
 @pytest.mark.parametrize(
