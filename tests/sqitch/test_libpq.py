@@ -146,8 +146,10 @@ def test_a_lost_session_is_an_error_and_closed(empty_database: str) -> None:
 
 def test_ctrl_c_is_heard_while_it_connects() -> None:
     program = (
-        "import socket, sys\n"
+        "import signal, socket, sys\n"
         "from turnkeep import libpq\n"
+        # A shell's job in the background begins with it ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "deaf = socket.create_server(('127.0.0.1', 0))\n"
         "print(flush=True)\n"
         "port = deaf.getsockname()[1]\n"
