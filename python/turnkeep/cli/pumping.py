@@ -55,8 +55,8 @@ def pump_command(
 
     Sends a NOTIFY on channel turnkeep_events for each thousand events, and where
     Supabase Realtime is, private broadcasts. Several pumps may run: one is the leader,
-    and when it ends another goes on. Hints may be lost, events may not: what listeners
-    read is the stream.
+    and when it ends another goes on; turnkeep serve does it, too. Hints may be lost,
+    events may not: what listeners read is the stream.
 
     \b
       turnkeep pump
