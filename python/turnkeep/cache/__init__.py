@@ -7,7 +7,8 @@ db = Threads(client, Redis("redis://cache"))
 thread = db(get_thread("trip-to-rome"))
 ```
 
-In a coroutine it is `AsyncThreads(async_client, AsyncRedis("redis://cache"))`.
+In a coroutine it is `AsyncThreads(async_client, AsyncRedis("redis://cache"))`, and so
+for `AsyncResponses`.
 
 It never gives a thread older than one that it gave before, or than its own writes, nor
 one that is more than 30 seconds old while somebody else has seen a newer one. How:
@@ -28,11 +29,13 @@ time, and everything goes to the database.
 """
 
 from turnkeep.cache.redis import AsyncRedis, Counts, Redis
-from turnkeep.cache.responses import Request, Responses, canonical_json, digest
+from turnkeep.cache.requests import Request, canonical_json, digest
+from turnkeep.cache.responses import AsyncResponses, Responses
 from turnkeep.cache.threads import AsyncThreads, Threads
 
 __all__ = [
     "AsyncRedis",
+    "AsyncResponses",
     "AsyncThreads",
     "Counts",
     "Redis",

@@ -1,8 +1,7 @@
 """Which copy of a thread is new enough, and what a write removes. No I/O.
 
-The methods of `FreshThreads` are steps: each yields a `Call` for the database or a
-`Command` for Redis, is sent the reply, and returns what the caller gets. So what has
-to be done in which order is written once, for those who wait and those who await.
+The methods of `FreshThreads` are steps (`turnkeep.cache.steps`), so that what has to be
+done in which order is written once, for those who wait and those who await.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Generator
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -19,14 +17,14 @@ from uuid import UUID
 import msgspec
 
 from turnkeep.cache.redis import Counts
-from turnkeep.calls import Call
+from turnkeep.cache.steps import Command
 
 if TYPE_CHECKING:
-    from turnkeep.cache.threads import AsyncCaller, Caller
+    from turnkeep.cache.steps import AsyncCaller, Caller, Steps
+    from turnkeep.calls import Call
     from turnkeep.replies import Event, Thread
 
 Reply = TypeVar("Reply")
-Result = TypeVar("Result")
 
 LEASE = 10.0
 """Seconds that a reader may take to put what it has read."""
@@ -84,17 +82,6 @@ EVENTS = {
     "thread_truncated",
     "conversation_deleted",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command for Redis; None is the reply when there is none."""
-
-    name: str
-    arguments: tuple[Any, ...]
-
-
-Steps = Generator[Call[Any] | Command, Any, Result]
 
 
 @dataclass(slots=True)

@@ -205,6 +205,13 @@ class Counts:
     hits: int = 0
     misses: int = 0
 
+    def note(self, *, is_hit: bool) -> None:
+        """Count one more."""
+        if is_hit:
+            self.hits += 1
+        else:
+            self.misses += 1
+
     @property
     def hit_rate(self) -> float:
         """Hits of all, 0 to 1."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
+import asyncio
 import secrets
 import time
-import unicodedata
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -18,17 +15,21 @@ from uuid import UUID
 import msgspec
 
 from turnkeep.cache.redis import Counts
+from turnkeep.cache.steps import Command, Compute, Pause, take, take_async
 from turnkeep.calls import cache_get, cache_nearest, cache_put
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from turnkeep.cache.redis import Redis
-    from turnkeep.client import Client
+    from turnkeep.cache.redis import AsyncRedis, Redis
+    from turnkeep.cache.requests import Request
+    from turnkeep.cache.steps import AsyncCaller, Caller, Steps
 
 Answer = TypeVar("Answer")
 
 SERVICE = UUID(int=0)
+PATIENCE = 60.0
+POLL_SECONDS = 0.05
 
 UNLOCK = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -37,93 +38,119 @@ return 0
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What a model is asked. Equal requests have equal keys, others have others.
+class Question:
+    """A request, and who asks it."""
 
-    Strings are compared in Unicode's form NFC, numbers by their value (1 is 1.0), an
-    option that is None is one left out; the order of options does not matter.
-    """
-
-    prompt: str
-    model: str
-    system_prompt: str | None = None
-    temperature: float | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    request: Request
+    owner_id: UUID | None
+    embedding: Sequence[float] | None = None
 
     @property
-    def key(self) -> str:
-        """SHA-256 of all of the request, 64 hexadecimal digits."""
-        return digest({"prompt": self.prompt, **self._around()})
+    def place(self) -> tuple[UUID | None, str]:
+        """What is the same for all who ask the same."""
+        return self.owner_id, self.request.key
 
     @property
-    def scope(self) -> str:
-        """SHA-256 of all but the prompt."""
-        return digest(self._around())
-
-    def _around(self) -> dict[str, object]:
-        return {
-            "model": self.model,
-            "system_prompt": self.system_prompt,
-            "temperature": self.temperature,
-            "options": self.options,
-        }
+    def redis_key(self) -> str:
+        """Where its answer is in Redis."""
+        return f"turnkeep:{self.owner_id or SERVICE}:response:{self.request.key}"
 
 
-def digest(value: object) -> str:
-    """Give the SHA-256 of a value's canonical JSON."""
-    return hashlib.sha256(canonical_json(value)).hexdigest()
+@dataclass(slots=True)
+class KeptAnswers:
+    """Where answers are looked for and kept. No I/O: its methods are steps."""
 
+    ttl: timedelta
+    max_distance: float | None
+    patience: float
+    has_redis: bool
 
-def canonical_json(value: object) -> bytes:
-    """Write a JSON value in the one way for it: sorted keys, NFC, no spaces, no nulls.
+    def look(self, question: Question) -> Steps[Any]:
+        """Give the answer; None when there is none."""
+        document = yield Command("get", (question.redis_key,))
+        if document is not None:
+            return msgspec.json.decode(document)
+        found = yield cache_get(question.request.key, owner_id=question.owner_id)
+        if found is None:
+            return None
+        left = found.expires_at.timestamp() - time.time()
+        yield from self._put_in_redis(question, found.value, left)
+        return found.value
 
-    :raises ValueError: a number that JSON has not, or two keys that are one in NFC
-    """
-    text = json.dumps(
-        _normalised(value),
-        allow_nan=False,
-        ensure_ascii=False,
-        separators=(",", ":"),
-        sort_keys=True,
-    )
-    return text.encode(errors="surrogatepass")
+    def put(self, question: Question, answer: Any) -> Steps[None]:
+        """Keep an answer."""
+        embedding = question.embedding
+        yield cache_put(
+            question.request.key,
+            answer,
+            ttl=self.ttl,
+            scope=None if embedding is None else question.request.scope,
+            embedding=embedding,
+            owner_id=question.owner_id,
+        )
+        yield from self._put_in_redis(question, answer, self.ttl.total_seconds())
 
+    def find(self, question: Question) -> Steps[Any]:
+        """Give the answer, or the nearest one; None when there is none."""
+        answer = yield from self.look(question)
+        if answer is not None or question.embedding is None:
+            return answer
+        if self.max_distance is None:
+            return None
+        nearest = yield cache_nearest(
+            question.request.scope,
+            question.embedding,
+            max_distance=self.max_distance,
+            owner_id=question.owner_id,
+        )
+        return None if nearest is None else nearest.value
 
-def _normalised(value: object) -> object:
-    match value:
-        case str():
-            return unicodedata.normalize("NFC", value)
-        case float() if math.isfinite(value) and value.is_integer():
-            return int(value)
-        case dict():
-            pairs = {
-                _normalised(str(key)): _normalised(inner)
-                for key, inner in value.items()
-                if inner is not None
-            }
-            if len(pairs) < sum(inner is not None for inner in value.values()):
-                raise ValueError("two keys are the same")
-            return pairs
-        case list() | tuple():
-            return [_normalised(inner) for inner in value]
-    return value
+    def compute(self, question: Question) -> Steps[Any]:
+        """Compute an answer that was not there, or wait for another process to."""
+        lock, token = f"{question.redis_key}:lock", secrets.token_hex(8)
+        limit = {"nx": True, "px": int(1000 * self.patience)}
+        end = time.monotonic() + self.patience
+        while self.has_redis and time.monotonic() < end:
+            taken = yield Command("set", (lock, token), limit)
+            # None: another process computes, or Redis does not answer.
+            if taken or (yield Command("exists", (lock,))) is None:
+                break
+            yield Pause(POLL_SECONDS)
+            answer = yield from self.find(question)
+            if answer is not None:
+                return answer
+        try:
+            # Who had the lock before has kept the answer before it gave it back.
+            answer = (yield from self.look(question)) if self.has_redis else None
+            if answer is None:
+                answer = yield Compute()
+                yield from self.put(question, answer)
+            return answer
+        finally:
+            yield Command("eval", (UNLOCK, 1, lock, token))
+
+    @staticmethod
+    def _put_in_redis(question: Question, answer: Any, seconds: float) -> Steps[None]:
+        if seconds >= 1:
+            document = msgspec.json.encode(answer)
+            limit = {"px": int(1000 * seconds)}
+            yield Command("set", (question.redis_key, document), limit)
 
 
 class Responses:
     """Answers of models, by the request: in Redis where there is one, in PostgreSQL.
 
-    Safe to share between threads. For the service: its client may name any owner. In a
-    coroutine: `await asyncio.to_thread(responses.get_or_compute, ...)`.
+    Safe to share between threads. For the service: its client may name any owner.
     """
 
     def __init__(
         self,
-        client: Client,
+        client: Caller,
         redis: Redis | None = None,
         *,
         ttl: timedelta = timedelta(days=1),
         max_distance: float | None = None,
-        patience: float = 60.0,
+        patience: float = PATIENCE,
     ) -> None:
         """Keep answers for `ttl`.
 
@@ -134,20 +161,16 @@ class Responses:
         self.counts = Counts()
         self._client = client
         self._redis = redis
-        self._ttl = ttl
-        self._max_distance = max_distance
-        self._patience = patience
+        self._kept = KeptAnswers(ttl, max_distance, patience, redis is not None)
         self._lock = Lock()
         self._computing: dict[tuple[UUID | None, str], Future[Any]] = {}
 
     def get(self, request: Request, *, owner_id: UUID | None = None) -> Any:
         """Give the answer to a request; None when there is none."""
-        answer = self._look(request.key, owner_id)
+        question = Question(request, owner_id)
+        answer = take(self._kept.look(question), self._client, self._redis)
         with self._lock:
-            if answer is None:
-                self.counts.misses += 1
-            else:
-                self.counts.hits += 1
+            self.counts.note(is_hit=answer is not None)
         return answer
 
     def put(
@@ -162,17 +185,8 @@ class Responses:
 
         :raises turnkeep.errors.TooLarge: it has more
         """
-        self._client(
-            cache_put(
-                request.key,
-                answer,
-                ttl=self._ttl,
-                scope=None if embedding is None else request.scope,
-                embedding=embedding,
-                owner_id=owner_id,
-            )
-        )
-        self._put_in_redis(request.key, owner_id, answer, self._ttl.total_seconds())
+        question = Question(request, owner_id, embedding)
+        take(self._kept.put(question, answer), self._client, self._redis)
 
     def get_or_compute(
         self,
@@ -187,15 +201,15 @@ class Responses:
         In this process, and with Redis in all that use it. What `compute` raises is
         raised to all of this process that waited for it, and nothing is kept.
         """
-        place = (owner_id, request.key)
+        question = Question(request, owner_id, embedding)
         with self._lock:
-            waiting = self._computing.get(place)
+            waiting = self._computing.get(question.place)
             if waiting is None:
-                mine = self._computing[place] = Future()
+                mine = self._computing[question.place] = Future()
         if waiting is not None:
             return cast("Answer", waiting.result())
         try:
-            answer = self._find_or_compute(request, compute, owner_id, embedding)
+            answer = self._answer(question, compute)
         except BaseException as error:
             mine.set_exception(error)
             raise
@@ -204,86 +218,90 @@ class Responses:
             return answer
         finally:
             with self._lock:
-                del self._computing[place]
+                del self._computing[question.place]
 
-    def _find_or_compute(
+    def _answer(self, question: Question, compute: Callable[[], Answer]) -> Answer:
+        answer = take(self._kept.find(question), self._client, self._redis)
+        with self._lock:
+            self.counts.note(is_hit=answer is not None)
+        if answer is None:
+            steps = self._kept.compute(question)
+            answer = take(steps, self._client, self._redis, compute)
+        return cast("Answer", answer)
+
+
+class AsyncResponses:
+    """`Responses` whose calls are awaited; belongs to one event loop."""
+
+    def __init__(
         self,
-        request: Request,
-        compute: Callable[[], Answer],
-        owner_id: UUID | None,
-        embedding: Sequence[float] | None,
-    ) -> Answer:
-        lock, token = (
-            self._redis_key(request.key, owner_id) + ":lock",
-            secrets.token_hex(8),
-        )
-        end = time.monotonic() + self._patience
-        while True:
-            answer = self.get(request, owner_id=owner_id)
-            if answer is None:
-                answer = self._nearest(request, owner_id, embedding)
-            if answer is not None:
-                return cast("Answer", answer)
-            if self._redis is None or time.monotonic() >= end:
-                break
-            taken = self._redis(
-                "set", lock, token, nx=True, px=int(1000 * self._patience)
-            )
-            # None: another process computes, or Redis does not answer.
-            if taken or self._redis("exists", lock) is None:
-                break
-            time.sleep(0.05)
-        try:
-            # Who had the lock before has kept the answer before it gave it back.
-            answer = self._look(request.key, owner_id) if self._redis else None
-            if answer is None:
-                answer = compute()
-                self.put(request, answer, owner_id=owner_id, embedding=embedding)
-            return cast("Answer", answer)
-        finally:
-            if self._redis is not None:
-                self._redis("eval", UNLOCK, 1, lock, token)
-
-    def _look(self, key: str, owner_id: UUID | None) -> Any:
-        if self._redis is not None:
-            document = self._redis("get", self._redis_key(key, owner_id))
-            if document is not None:
-                return msgspec.json.decode(document)
-        found = self._client(cache_get(key, owner_id=owner_id))
-        if found is None:
-            return None
-        left = found.expires_at.timestamp() - time.time()
-        self._put_in_redis(key, owner_id, found.value, left)
-        return found.value
-
-    def _nearest(
-        self,
-        request: Request,
-        owner_id: UUID | None,
-        embedding: Sequence[float] | None,
-    ) -> Any:
-        if embedding is None or self._max_distance is None:
-            return None
-        found = self._client(
-            cache_nearest(
-                request.scope,
-                embedding,
-                max_distance=self._max_distance,
-                owner_id=owner_id,
-            )
-        )
-        return None if found is None else found.value
-
-    def _redis_key(self, key: str, owner_id: UUID | None) -> str:
-        return f"turnkeep:{owner_id or SERVICE}:response:{key}"
-
-    def _put_in_redis(
-        self, key: str, owner_id: UUID | None, answer: Any, seconds: float
+        client: AsyncCaller,
+        redis: AsyncRedis | None = None,
+        *,
+        ttl: timedelta = timedelta(days=1),
+        max_distance: float | None = None,
+        patience: float = PATIENCE,
     ) -> None:
-        if self._redis is not None and seconds >= 1:
-            self._redis(
-                "set",
-                self._redis_key(key, owner_id),
-                msgspec.json.encode(answer),
-                px=int(1000 * seconds),
-            )
+        """Keep answers for `ttl`; the rest is as for `Responses`."""
+        self.counts = Counts()
+        self._client = client
+        self._redis = redis
+        self._kept = KeptAnswers(ttl, max_distance, patience, redis is not None)
+        self._computing: dict[tuple[UUID | None, str], asyncio.Task[Any]] = {}
+
+    async def get(self, request: Request, *, owner_id: UUID | None = None) -> Any:
+        """Give the answer to a request; None when there is none."""
+        steps = self._kept.look(Question(request, owner_id))
+        answer = await take_async(steps, self._client, self._redis)
+        self.counts.note(is_hit=answer is not None)
+        return answer
+
+    async def put(
+        self,
+        request: Request,
+        answer: Any,
+        *,
+        owner_id: UUID | None = None,
+        embedding: Sequence[float] | None = None,
+    ) -> None:
+        """Keep an answer as `Responses.put` does."""
+        steps = self._kept.put(Question(request, owner_id, embedding), answer)
+        await take_async(steps, self._client, self._redis)
+
+    async def get_or_compute(
+        self,
+        request: Request,
+        compute: Callable[[], Awaitable[Answer]],
+        *,
+        owner_id: UUID | None = None,
+        embedding: Sequence[float] | None = None,
+    ) -> Answer:
+        """Give the answer to a request as `Responses.get_or_compute` does.
+
+        Who is cancelled while waiting takes nothing from the others: it is computed,
+        and kept, in a task of its own.
+        """
+        question = Question(request, owner_id, embedding)
+        task = self._computing.get(question.place)
+        if task is None:
+            task = asyncio.create_task(self._answer(question, compute))
+            self._computing[question.place] = task
+            task.add_done_callback(lambda done: self._end(question, done))
+        answer: Answer = await asyncio.shield(task)
+        return answer
+
+    def _end(self, question: Question, task: asyncio.Task[Any]) -> None:
+        del self._computing[question.place]
+        if not task.cancelled():
+            # Whoever waited has it; if nobody did any more, nobody is to complain.
+            task.exception()
+
+    async def _answer(
+        self, question: Question, compute: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
+        answer = await take_async(self._kept.find(question), self._client, self._redis)
+        self.counts.note(is_hit=answer is not None)
+        if answer is None:
+            steps = self._kept.compute(question)
+            answer = await take_async(steps, self._client, self._redis, compute)
+        return cast("Answer", answer)

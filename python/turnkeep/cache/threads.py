@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from turnkeep.cache.freshness import FreshThreads
 from turnkeep.cache.redis import LIFETIME
-from turnkeep.calls import Call
+from turnkeep.cache.steps import take, take_async
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from turnkeep.cache.freshness import Steps
     from turnkeep.cache.redis import AsyncRedis, Counts, Redis
+    from turnkeep.cache.steps import AsyncCaller, Caller
+    from turnkeep.calls import Call
     from turnkeep.replies import Event
 
 Reply = TypeVar("Reply")
-Result = TypeVar("Result")
-
-
-class Caller(Protocol):
-    """A `Client`, or what sends calls as it does."""
-
-    @property
-    def user_id(self) -> UUID | None:
-        """The user whose calls these are."""
-
-    def __call__(self, call: Call[Reply]) -> Reply:
-        """Send a call and give its reply."""
-
-
-class AsyncCaller(Protocol):
-    """An `AsyncClient`, or what sends calls as it does."""
-
-    @property
-    def user_id(self) -> UUID | None:
-        """The user whose calls these are."""
-
-    async def __call__(self, call: Call[Reply]) -> Reply:
-        """Send a call and give its reply."""
 
 
 class Threads:
@@ -64,33 +42,15 @@ class Threads:
         """Send a call, as the client does, with its exceptions."""
         if self._redis is None:
             return self._client(call)
-        return self._take(self._fresh.carry_out(call))
+        return take(self._fresh.carry_out(call), self._client, self._redis)
 
     def forget_event(self, event: Event) -> None:
         """Remove what an event of the stream has made old."""
-        self._take(self._fresh.forget_event(event))
+        take(self._fresh.forget_event(event), self._client, self._redis)
 
     def forget_owner(self, owner_id: UUID) -> None:
         """Remove all of an owner, answers too: a look at all keys of Redis."""
-        self._take(self._fresh.forget_owner(owner_id))
-
-    def _take(self, steps: Steps[Result]) -> Result:
-        answer: Any = None
-        error: BaseException | None = None
-        while True:
-            try:
-                step = steps.send(answer) if error is None else steps.throw(error)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
-            answer, error = None, None
-            try:
-                if isinstance(step, Call):
-                    answer = self._client(step)
-                elif self._redis is not None:
-                    answer = self._redis(step.name, *step.arguments)
-            except BaseException as raised:  # noqa: BLE001  the steps see to it
-                error = raised
+        take(self._fresh.forget_owner(owner_id), self._client, self._redis)
 
 
 class AsyncThreads:
@@ -117,30 +77,15 @@ class AsyncThreads:
         """Send a call, as the client does, with its exceptions."""
         if self._redis is None:
             return await self._client(call)
-        return await self._take(self._fresh.carry_out(call))
+        steps = self._fresh.carry_out(call)
+        return await take_async(steps, self._client, self._redis)
 
     async def forget_event(self, event: Event) -> None:
         """Remove what an event of the stream has made old."""
-        await self._take(self._fresh.forget_event(event))
+        steps = self._fresh.forget_event(event)
+        await take_async(steps, self._client, self._redis)
 
     async def forget_owner(self, owner_id: UUID) -> None:
         """Remove all of an owner, answers too: a look at all keys of Redis."""
-        await self._take(self._fresh.forget_owner(owner_id))
-
-    async def _take(self, steps: Steps[Result]) -> Result:
-        answer: Any = None
-        error: BaseException | None = None
-        while True:
-            try:
-                step = steps.send(answer) if error is None else steps.throw(error)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
-            answer, error = None, None
-            try:
-                if isinstance(step, Call):
-                    answer = await self._client(step)
-                elif self._redis is not None:
-                    answer = await self._redis(step.name, *step.arguments)
-            except BaseException as raised:  # noqa: BLE001  the steps see to it
-                error = raised
+        steps = self._fresh.forget_owner(owner_id)
+        await take_async(steps, self._client, self._redis)
