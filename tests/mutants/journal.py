@@ -10,11 +10,11 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from isolation import tester
-from mutants.judging import Verdict, name_of, tests
+from mutants.judging import Verdict, name_of
 from turnkeep.bundle import project_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mutants.mutant import Mutant
@@ -41,18 +41,22 @@ class Journal:
         """Name the test that noticed it the last time."""
         return self.entries.get(mutant.id, {}).get("killer")
 
-    def verdict(self, mutant: Mutant, relevant: Iterable[Path]) -> Verdict | None:
+    def verdict(self, mutant: Mutant, relevant: Sequence[Path]) -> Verdict | None:
         """Give the verdict if nothing that it is about has changed.
 
-        It is about the mutant, the script of its object, and the test that noticed;
-        where none did, all ``relevant`` ones.
+        It is about the mutant, the script of its object, and the test that noticed,
+        which is a ``relevant`` one; where none did, all of these.
         """
         entry = self.entries.get(mutant.id)
-        if not entry or entry["digest"] != _digest(mutant, entry["killer"], relevant):
+        if not entry:
             return None
-        return Verdict(mutant, entry["killer"])
+        killer = entry["killer"]
+        if killer and killer not in map(name_of, relevant):
+            return None
+        is_same = entry["digest"] == _digest(mutant, killer, relevant)
+        return Verdict(mutant, killer) if is_same else None
 
-    def add(self, verdict: Verdict, relevant: Iterable[Path]) -> None:
+    def add(self, verdict: Verdict, relevant: Sequence[Path]) -> None:
         """Write a verdict down, but none on a mutant that could not be made."""
         if verdict.problem or not self.path:
             return
@@ -66,8 +70,8 @@ class Journal:
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
-def _digest(mutant: Mutant, killer: str | None, relevant: Iterable[Path]) -> str:
-    noticing = [t for t in tests() if name_of(t) == killer] if killer else relevant
+def _digest(mutant: Mutant, killer: str | None, relevant: Sequence[Path]) -> str:
+    noticing = [t for t in relevant if killer in (None, name_of(t))]
     script = project_directory() / "deploy" / f"{mutant.path}.sql"
     return sha256(
         "\0".join(
