@@ -121,7 +121,7 @@ def test_an_exhausted_pool_is_tried_again_and_then_unavailable(
     connection: psycopg.Connection[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(postgresql, "CONNECT_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(postgresql, "CONNECT_TIMEOUT_SECONDS", 2)
 
     async def run() -> None:
         async with AsyncClient(database, max_size=1, retry_budget=0.1) as client:

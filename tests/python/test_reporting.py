@@ -151,8 +151,11 @@ def test_what_could_not_be_sent_is_one_number_and_sent_later() -> None:
 
 
 def test_a_thread_sends_until_the_block_ends(
-    connection: psycopg.Connection[Any], client: Client
+    connection: psycopg.Connection[Any],
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(reporting, "LAST_SECONDS", 60.0)
     reporter = Reporter()
     with reporter.sending(client, every=0.001):
         reporter.retried("get_thread")
