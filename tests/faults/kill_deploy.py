@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import select
 import shutil
 import signal
 import subprocess
@@ -92,18 +91,21 @@ class Server:
         assert pid is not None
         # Held still, it starts no process that would be missed.
         os.kill(pid, signal.SIGSTOP)
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        handles = []
-        for each in (pid, *map(int, children)):
-            with suppress(ProcessLookupError):
-                handles.append(os.pidfd_open(each))
-                signal.pidfd_send_signal(handles[-1], signal.SIGKILL)
         # As long as one of them is dying, their shared memory is in use.
-        for handle in handles:
-            select.select([handle], [], [])
-            os.close(handle)
+        while pids := [*self.processes()]:
+            for each in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
+            time.sleep(WATCH)
         if self.process:
             self.process.wait()
+
+    def processes(self) -> Iterator[int]:
+        """Give all that work in the data directory, and are not dead."""
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (process / "cwd").samefile(self.cluster.data):
+                    yield int(process.name)
 
     def start(self) -> None:
         """Start it again, through its recovery."""
@@ -204,7 +206,7 @@ class Battery:
                 time.sleep(self.chance.uniform(0, self.duration))
             hit = self.kill(command, watcher, kind)
             said = command.communicate()[1]
-        if kind == "server" and self.server:
+        if kind == "server" and self.server and hit != "finished":
             self.server.start()
         self.wait_for_silence()
         faults = [*self.compare()]
@@ -382,22 +384,17 @@ def run(  # noqa: PLR0913 - the command's options
     kinds: Sequence[Kind] = ("command", "session"),
     server: Server | None = None,
     seed: int | None = None,
-    show: bool = False,
     aimed: float = AIMED,
-) -> list[Round]:
+) -> Iterator[Round]:
     """Run the battery; the kinds of kills take turns."""
     with tempfile.TemporaryDirectory(prefix="turnkeep-kill-") as directory:
         chance = random.Random(seed)  # noqa: S311
         battery = Battery(url, Path(directory), tool, chance, server, aimed)
         battery.clear()
         battery.prepare()
-        found = []
         for number in range(rounds):
-            found.append(battery.round(kinds[number % len(kinds)]))
-            if show and sys.stderr.isatty():
-                sys.stderr.write(f"\r{number + 1} of {rounds}")
+            yield battery.round(kinds[number % len(kinds)])
         battery.clear()
-    return found
 
 
 def table(rounds: list[Round]) -> str:
@@ -412,7 +409,7 @@ def table(rounds: list[Round]) -> str:
 
 
 def main() -> int:
-    """Run the battery from the command line."""
+    """Run the battery from the command line; Ctrl-C ends it with what it has found."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--tool", choices=["turnkeep", "sqitch"], default="turnkeep")
@@ -421,29 +418,30 @@ def main() -> int:
         "--url", help="a database that may be emptied; its server is not killed"
     )
     options = parser.parse_args()
+    found: list[Round] = []
 
-    def battery(url: str, kinds: Sequence[Kind], server: Server | None) -> list[Round]:
-        return run(
-            url,
-            options.rounds,
-            tool=options.tool,
-            kinds=kinds,
-            server=server,
-            seed=options.seed,
-            show=True,
+    def battery(url: str, kinds: Sequence[Kind], server: Server | None) -> None:
+        settings = {"tool": options.tool, "seed": options.seed}
+        for each in run(url, options.rounds, kinds=kinds, server=server, **settings):
+            found.append(each)
+            for fault in each.faults:
+                sys.stdout.write(f"round {len(found)}: {fault}\n")
+            if len(found) % 10 == 0:
+                sys.stderr.write(f"{len(found)} of {options.rounds}\n")
+
+    try:
+        if options.url:
+            battery(options.url, ("command", "session"), None)
+        else:
+            with own_server() as server:
+                battery(server.cluster.url("postgres"), KINDS, server)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+    finally:
+        inside = sum(each.hit == "inside" for each in found)
+        sys.stdout.write(
+            f"{table(found)}\n{inside} of {len(found)} kills were inside a change\n"
         )
-
-    if options.url:
-        found = battery(options.url, ("command", "session"), None)
-    else:
-        with own_server() as server:
-            found = battery(server.cluster.url("postgres"), KINDS, server)
-    sys.stdout.write(table(found) + "\n")
-    for number, each in enumerate(found, start=1):
-        for fault in each.faults:
-            sys.stdout.write(f"round {number}: {fault}\n")
-    inside = sum(each.hit == "inside" for each in found)
-    sys.stdout.write(f"{inside} of {len(found)} kills were inside a change\n")
     if any(each.faults for each in found):
         return 1
     return 0 if inside * 2 >= len(found) else 2

@@ -80,6 +80,14 @@ def test_an_empty_table_is_no_loss(full: Workspace, sql: str) -> None:
     assert result.code == 0, result.stderr
 
 
+def test_what_an_earlier_revert_took_away_is_no_loss(full: Workspace) -> None:
+    full.rows("truncate a")
+    full.write("revert/b.sql", "begin;\ndrop table a;\ncommit;\n")
+    full.write("revert/a.sql", "begin;\ndrop table if exists a;\ncommit;\n")
+    result = full.run("turnkeep", "revert", "-y")
+    assert result.code == 0, result.stderr
+
+
 def test_a_rewrite_keeps_its_rows_and_is_no_loss(full: Workspace) -> None:
     full.write("revert/a.sql", "alter table a alter column n type bigint;")
     result = full.run("turnkeep", "revert", "-y")

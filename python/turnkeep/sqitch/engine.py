@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from turnkeep.sqitch import checks, upgrading
+from turnkeep.sqitch import checks, losses, upgrading
 from turnkeep.sqitch import script as scripts
 from turnkeep.sqitch.errors import (
     BlockedError,
@@ -184,8 +184,9 @@ class Engine:
         ]
         width = max(len(each.label) for each in changes)
         forget(self.connection, self.registry.schema, "deploy")
+        tables = self._tables_of(loaded)
         for change, script in zip(changes, loaded, strict=True):
-            self.revert_change(change, script, width)
+            self.revert_change(change, script, width, tables=tables)
         return True
 
     def verify(self, start: str | None = None, end: str | None = None) -> None:
@@ -239,14 +240,16 @@ class Engine:
         width: int,
         *,
         may_lose: bool = False,
+        tables: frozenset[str] = frozenset(),
     ) -> None:
         """Revert one change. Raises SqitchError; the change is then still there.
 
         ``may_lose``: rows may be destroyed; otherwise the user has to say so.
+        ``tables``: names, as the scripts write them, that are known to be tables'.
         """
         started = time.monotonic()
         self.report.begin("-", change.label, width)
-        reversion = Reversion(self.session, self.registry, self.variables)
+        reversion = Reversion(self.session, self.registry, self.variables, tables)
         try:
             if script and script.separate:
                 if not may_lose:
@@ -272,6 +275,23 @@ class Engine:
             self.report.end(ok=False, seconds=time.monotonic() - started)
             raise
         self.report.end(ok=True, seconds=time.monotonic() - started)
+
+    def _tables_of(self, loaded: Sequence[Script | None]) -> frozenset[str]:
+        """Find out which tables that scripts drop by name are there."""
+        names = {
+            name
+            for script in loaded
+            if script and losses.scope(script) == "tables"
+            for name in losses.dropped(script)
+        }
+        if not names:
+            return frozenset()
+        try:
+            rows = self.session.ask(losses.TABLES, sorted(names))
+        except ScriptFailedError:
+            # One of them is no name; the script that has it will say so.
+            return frozenset()
+        return frozenset(name for (name,) in rows)
 
     def patiently(self, attempt: Callable[[], None]) -> None:
         """Try, and try again while locks are missing, for ``max_wait`` seconds.

@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 SETTING = "allow_data_loss"
 """The psql variable by which a user accepts the loss."""
 FOUND_ROWS = "TKROW"
-"""SQLSTATE of the guard."""
+DIVISION_BY_ZERO = "22012"
+"""SQLSTATEs of the two guards."""
+TABLES = """
+select t.name from unnest(%s::text[]) as t (name)
+join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(t.name)
+where c.relkind in ('r', 'p')
+"""
+"""Which of some names are those of tables."""
 _HARMLESS = re.compile(
     r"""
       begin\b | start\ transaction\b | commit\b | end\b | rollback\b | abort\b
@@ -130,6 +137,15 @@ begin
     end loop;
 end
 $turnkeep$"""  # noqa: S608
+
+
+def quick_guard(names: Sequence[str]) -> tuple[str, str]:
+    """Make statements that do the same for names of tables, in half of the time."""
+    rows = " or ".join(f"exists (select from {name})" for name in names)
+    return (
+        f"lock table {', '.join(names)} in access exclusive mode",
+        f"select 1 / (not ({rows}))::integer",
+    )
 
 
 def snapshot(rows: Sequence[tuple[Any, ...]]) -> dict[int, Table]:

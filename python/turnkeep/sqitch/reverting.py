@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from turnkeep.sqitch import losses
@@ -28,6 +28,8 @@ class Reversion:
     session: Session
     registry: Registry
     variables: Mapping[str, str]
+    tables: frozenset[str] = frozenset()
+    """Names of tables that are there, as scripts write them."""
 
     def run(
         self,
@@ -49,8 +51,14 @@ class Reversion:
                     self._run(script, names, may_lose=may_lose)
                 self.registry.log_revert(change, person)
         except ScriptFailedError as error:
-            if script and getattr(error.__cause__, "sqlstate", "") == losses.FOUND_ROWS:
+            state = getattr(error.__cause__, "sqlstate", "")
+            if script and state in (losses.FOUND_ROWS, losses.DIVISION_BY_ZERO):
                 self._decide(script, self._rows_of(names))
+            if self.tables and error.where is None:
+                # What was a table when the run began is none any more.
+                slow = replace(self, tables=frozenset())
+                slow.run(change, script, person, may_lose=may_lose)
+                return
             raise
 
     def check(self, script: Script) -> None:
@@ -65,6 +73,8 @@ class Reversion:
         if scope == "tables":
             if losses.is_allowed(self.variables):
                 self._decide(script, self._rows_of(names))
+            elif self.tables.issuperset(names):
+                self.session.put(*losses.quick_guard(names))
             else:
                 self.session.put(losses.guard(names))
         self.session.run(script)
