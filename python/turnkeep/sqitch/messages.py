@@ -1,0 +1,314 @@
+"""Statements that go to the server together, and what it answers to each.
+
+On the way to a server the round trips are what costs, so what is to be done is queued
+and sent in one message, a whole change at a time. The server answers statement by
+statement, so that what it says still belongs to a line of a script.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from turnkeep import libpq
+from turnkeep.libpq import FATAL_ERROR, IDLE
+from turnkeep.sqitch import psql as meta
+from turnkeep.sqitch.errors import (
+    BlockedError,
+    RegistryError,
+    ScriptFailedError,
+    SqitchError,
+    VerifyFailedError,
+)
+from turnkeep.sqitch.script import words
+from turnkeep.sqitch.server import lost, said
+from turnkeep.sqitch.watching import Blocker, Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from turnkeep.libpq import Connection, Diagnostic, Result
+    from turnkeep.sqitch.lexer import Statement
+    from turnkeep.sqitch.output import Output
+    from turnkeep.sqitch.report import Report
+    from turnkeep.sqitch.script import Script
+
+# Servers before the repairs of CVE-2024-10978 forget the login's own role with the
+# session authorization.
+RESET = (
+    *("close all", "unlisten *", "reset session authorization", "reset role"),
+    *("reset all", "discard temp", "discard sequences", "deallocate all"),
+)
+RESET_AFTER_ROLLBACK = ("discard sequences", "deallocate all")
+"""What is left of a script when its savepoint was rolled back."""
+LONGEST_MESSAGE = 1_000_000
+"""Characters: the server parses a message as a whole before it begins."""
+_NO_LOCK = ("55P03", "40P01")
+"""SQLSTATEs: a lock is not to be had in time, a deadlock."""
+_LEXED_OTHERWISE = ("standard_conforming_strings", "backslash_quote", "client_encoding")
+"""Settings that change how the server reads what follows in the same message."""
+_TALKS = re.compile(
+    r"(?!(?:create|alter|comment|grant|revoke)\b(?!.*\b(?:if|cascade)\b))"
+)
+"""Statements that may say something: a NOTICE, a WARNING."""
+_SEPARATOR = "set local turnkeep.step = ''"
+# What the server says arrives as soon as the statement before is done, and before the
+# driver gives that one's result. A statement between them that says nothing tells
+# which of the two has spoken.
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One statement of a message."""
+
+    sql: str
+    script: Script | None = None
+    """Whose it is, None when it is the engine's."""
+    statement: Statement | None = None
+    where: str | None = None
+    """File and line, for what the server says about it."""
+    output: Output | None = None
+    is_verify: bool = False
+    is_registry: bool = False
+    then: Callable[[], None] | None = None
+    """Called as soon as the server has done it."""
+
+
+class NotParsedError(Exception):
+    """The server could not parse a message, and has done nothing of it."""
+
+
+@dataclass(slots=True)
+class Messages:
+    """A connection, and what is queued for it."""
+
+    connection: Connection
+    report: Report
+    registry: str = ""
+    """The registry's schema, for messages."""
+    lock_wait: float = 0
+    """Seconds that others may wait behind a statement that waits for a lock; 0: as
+    long as it takes."""
+    blockers: list[Blocker] = field(init=False, default_factory=list)
+    """For whom the last statement waited."""
+    watcher: Watcher = field(init=False)
+    _queue: list[Part] = field(init=False, default_factory=list)
+    _size: int = field(init=False, default=0)
+    _running: Part | None = field(init=False, default=None)
+    """What is running, for what the server says meanwhile."""
+    _next: Part | None = field(init=False, default=None)
+    rows: int | None = field(init=False, default=None)
+    """How many rows the last statement of a script returned or changed."""
+    is_shared: bool = field(init=False, default=False)
+    """Whether the scripts of several changes are in one message."""
+    _elsewhere: Connection | None = field(init=False, default=None)
+    r"""Where ``\\connect`` went."""
+
+    def __post_init__(self) -> None:
+        """Listen to what the server says while a script runs."""
+        self.watcher = Watcher(self.connection)
+        self.connection.listen(self._notice)
+
+    @property
+    def active(self) -> Connection:
+        """Where statements go now: here, or where a script has connected to."""
+        return self._elsewhere or self.connection
+
+    def put(self, *commands: str) -> None:
+        """Queue statements of the engine's own."""
+        for command in commands:
+            self.add(Part(command))
+
+    def add(self, part: Part) -> None:
+        """Queue a part; what has become too long is sent. Raises SqitchError."""
+        self._queue.append(part)
+        self._size += len(part.sql)
+        if self._size > LONGEST_MESSAGE:
+            self.flush()
+
+    def put_statement(
+        self,
+        statement: Statement,
+        script: Script,
+        output: Output,
+        *,
+        is_verify: bool = False,
+    ) -> None:
+        """Queue a statement, or run it at once when it cannot share a message."""
+        if statement.tokens == ("discard", "all"):
+            # The run lock must outlive it.
+            for command in RESET:
+                self.add(Part(command, script, where=statement.where))
+            return
+        part = Part(
+            statement.sql, script, statement, statement.where, output, is_verify
+        )
+        if statement.data is not None or meta.copies(statement, "to", "stdout"):
+            self.flush()
+            self.copy(part)
+        elif statement.is_several:
+            self.flush()
+            self.send([part])
+        else:
+            if (
+                self._queue
+                and self._queue[-1].statement
+                and _TALKS.match(words(statement))
+            ):
+                self.put(_SEPARATOR)
+            self.add(part)
+            if any(each in statement.sql.lower() for each in _LEXED_OTHERWISE):
+                self.flush()
+
+    def flush(self) -> None:
+        """Send what is queued, and take the answers. Raises SqitchError."""
+        while self._queue:
+            parts, self._queue, self._size = self._queue, [], 0
+            self.send(parts)
+
+    def send(self, parts: Sequence[Part]) -> None:
+        """Send statements as one message."""
+        message = ";\n".join(each.sql for each in parts)
+        failure: libpq.Error | None = None
+        index = 0
+        self._running, self._next = parts[0], parts[min(1, len(parts) - 1)]
+        try:
+            for result in self.results(message):
+                if failure:
+                    continue
+                if result.status == FATAL_ERROR:
+                    failure = result.error
+                    continue
+                part = parts[index]
+                if part.output:
+                    self.rows = result.command_tuples or result.ntuples
+                    part.output.rows(result)
+                if part.then:
+                    part.then()
+                # A single part may be several statements.
+                index = min(index + 1, len(parts) - 1)
+                self._running = parts[index]
+                self._next = parts[min(index + 1, len(parts) - 1)]
+        except libpq.Error as error:
+            failure = failure or error
+        finally:
+            self._running = self._next = None
+        if failure:
+            before = sum(len(each.sql) + 2 for each in parts[:index])
+            status = self.active.transaction_status
+            if self.is_shared and not index and status == IDLE:
+                raise NotParsedError
+            position = int(failure.diag.statement_position or 0)
+            # What cannot be parsed is found before the first statement is run.
+            while index + 1 < len(parts) and position > before + len(parts[index].sql):
+                before += len(parts[index].sql) + 2
+                index += 1
+            raise self.failure(failure, parts[index], before)
+
+    def fetch(self, part: Part) -> list[Result]:
+        """Run a statement, and give its results."""
+        self._running = part
+        found = []
+        failure: libpq.Error | None = None
+        try:
+            for result in self.results(part.sql):
+                if result.status == FATAL_ERROR:
+                    failure = failure or result.error
+                self.rows = result.command_tuples or result.ntuples
+                found.append(result)
+        except libpq.Error as error:
+            failure = failure or error
+        finally:
+            self._running = None
+        if failure:
+            raise self.failure(failure, part)
+        return found
+
+    def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask the server, after all that is queued. Raises SqitchError."""
+        self.flush()
+        try:
+            return self.connection.ask(query, *values)
+        except libpq.Error as error:
+            raise self.failure(error, Part(query)) from error
+
+    def copy(self, part: Part) -> None:
+        """Run COPY FROM STDIN or TO STDOUT with what the script has, or for stdout."""
+        assert part.statement is not None  # noqa: S101 - only statements copy
+        if part.statement.data is not None:
+            self.copy_in(part, part.statement.data.encode())
+        else:
+            self.copy_out(part, part.output.data if part.output else lambda _: None)
+
+    def copy_in(self, part: Part, data: bytes) -> None:
+        """Run COPY FROM STDIN with this data."""
+        with self._copying(part):
+            self.rows = self.active.copy_in(part.sql, data)
+
+    def copy_out(self, part: Part, take: Callable[[bytes], None]) -> None:
+        """Run COPY TO STDOUT."""
+        with self._copying(part):
+            self.rows = self.active.copy_out(part.sql, take)
+
+    def go(self, connection: Connection) -> None:
+        """Send what follows elsewhere."""
+        self._elsewhere = connection
+        connection.listen(self._notice)
+
+    def leave(self) -> None:
+        """Come back, and end the session that was elsewhere."""
+        if self._elsewhere is not None:
+            self._elsewhere.close()
+            self._elsewhere = None
+
+    def failure(self, error: libpq.Error, part: Part, before: int = 0) -> SqitchError:
+        """Say what the server said about a part; ``before`` it in the message."""
+        where = part.where
+        if self.active.closed:
+            return lost(error, where)
+        position = error.diag.statement_position
+        if part.statement and position:
+            where = part.statement.where_at(int(position) - before)
+        hint = error.diag.message_hint
+        failure: SqitchError
+        if error.sqlstate in _NO_LOCK:
+            failure = BlockedError(said(error), where=where, hint=hint)
+        elif part.is_registry:
+            where = f"registry {self.registry}"
+            failure = RegistryError(said(error), where=where, hint=hint)
+        else:
+            failure = ScriptFailedError(said(error), where=where, hint=hint)
+            if part.is_verify and part.script:
+                self.report.vent(str(failure))
+                failure = VerifyFailedError(
+                    f'Verify script "{part.script.file}" failed.'
+                )
+        failure.__cause__ = error
+        return failure
+
+    def results(self, message: str) -> Iterator[Result]:
+        """Send a message, and give the results as they come."""
+        return self.active.results(message, self.lock_wait / 4 or 1, self._look)
+
+    def _look(self) -> None:
+        """See who blocks what has been running for a while."""
+        if self._elsewhere is None:
+            self.blockers = self.watcher.blockers() or self.blockers
+
+    @contextmanager
+    def _copying(self, part: Part) -> Iterator[None]:
+        self._running = part
+        try:
+            yield
+        except libpq.Error as error:
+            raise self.failure(error, part) from error
+        finally:
+            self._running = None
+
+    def _notice(self, diagnostic: Diagnostic) -> None:
+        part = self._running if self._running and self._running.where else self._next
+        if part and part.where:
+            text = f"{diagnostic.severity}:  {diagnostic.message_primary}"
+            self.report.vent(f"{part.where}: {text}")
