@@ -36,6 +36,8 @@ ENDS = {
     *("join", "left", "cross", "inner", "as"),
 }
 """Words that end a condition."""
+COMMENT = re.compile(r"('(?:[^']|'')*')|--[^\n]*")
+"""A comment; strings are taken along, because they may have dashes."""
 LONGEST = 80
 """Characters of a name's side."""
 LOCKS = re.compile(
@@ -116,7 +118,7 @@ def of_bodies(connection: Connection[Any]) -> Iterator[Mutant]:
 def described(body: str, edit: Edit) -> str:
     """Say what an edit does, on one line that is not too long."""
     taken, instead = (
-        " ".join(re.sub(r"--[^\n]*", "", text).split())
+        " ".join(COMMENT.sub(r"\1", text).split())
         for text in (body[edit.start : edit.end], edit.instead)
     )
     return f"{_short(taken)} → {_short(instead) or 'nothing'}"

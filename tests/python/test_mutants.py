@@ -77,6 +77,7 @@ def test_each_spec_has_a_guard_without_which_it_fails() -> None:
             "case when a then case b when 'c' then 1 end end -- where d",
             {"a → false", "a → true"},
         ),
+        ("select a where b = '--' -- c\n and d;", {"b = '--' → true", "d → true"}),
         (
             "execute $query$ select a where b limit 1 $query$ using c, coalesce(d, e);",
             {"b → true", "limit 1 → nothing", "coalesce(d, e) → (d)"},

@@ -1,6 +1,6 @@
 begin;
 
-select plan(11);
+select plan(12);
 
 select is(turnkeep.current_owner(), null, 'without claims, nobody is signed in');
 
@@ -58,6 +58,10 @@ select is(
 set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-1111111111111"}';
 
 select is(turnkeep.current_owner(), null, 'nor does what is nearly a uuid');
+
+set local "request.jwt.claims" to '{"sub": "gggggggg-1111-4111-8111-111111111111"}';
+
+select is(turnkeep.current_owner(), null, 'or has other letters');
 
 set local "request.jwt.claims" to '{"role": "authenticated"}';
 
