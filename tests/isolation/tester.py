@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from itertools import zip_longest
 from pathlib import Path
 
 import psycopg
@@ -37,11 +38,8 @@ def run(spec: Path, url: str, patience: int = PATIENCE) -> str:
     of transactions are not. A step is given ``patience`` seconds; then it is cancelled,
     and the rest of its permutation.
     """
-    tester = REQUIREMENTS["isolationtester"].path
-    if tester is None:
-        raise FileNotFoundError(REQUIREMENTS["isolationtester"].program)
     done = subprocess.run(  # noqa: S603
-        [tester, url],
+        [_program(), url],
         check=False,
         env={**os.environ, "PGISOLATIONTIMEOUT": str(patience)},
         input=spec.read_text(),
@@ -49,4 +47,38 @@ def run(spec: Path, url: str, patience: int = PATIENCE) -> str:
         stdout=subprocess.PIPE,
         text=True,
     )
-    return CURSOR.sub('"cursor": "..."', done.stdout)
+    return _shown(done.stdout)
+
+
+def difference(spec: Path, url: str, patience: int = PATIENCE) -> str | None:
+    """Run ``spec`` to the first line that is not expected, and give it."""
+    lines = expected(spec).read_text().splitlines(keepends=True)
+    with (
+        spec.open() as text,
+        subprocess.Popen(  # noqa: S603
+            [_program(), url],
+            env={**os.environ, "PGISOLATIONTIMEOUT": str(patience)},
+            stdin=text,
+            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        said = map(_shown, process.stdout or ())
+        for line, right in zip_longest(said, lines):
+            if line != right:
+                process.kill()
+                return line or "the end"
+    return None
+
+
+def _program() -> Path:
+    tester = REQUIREMENTS["isolationtester"].path
+    if tester is None:
+        raise FileNotFoundError(REQUIREMENTS["isolationtester"].program)
+    return tester
+
+
+def _shown(output: str) -> str:
+    """Leave the numbers of transactions out."""
+    return CURSOR.sub('"cursor": "..."', output)
