@@ -31,7 +31,7 @@ from bench.cases import CASES, SETUP
 from bench.files import Ways, ways_with_files
 from bench.measuring import Figures, measure
 from bench.sizes import bytes_per_message
-from bench.wrapper import wrapper_ratio
+from bench.wrapper import WrapperRatios, wrapper_ratios
 from turnkeep.bundle import project_directory
 from turnkeep.embedded.binaries import find_binaries
 from turnkeep.embedded.throwaway import throwaway
@@ -77,7 +77,7 @@ class Results:
     rates: dict[str, dict[int, Rate]]
     counts: dict[str, Counts | None]
     bytes_per_message: dict[str, float]
-    wrapper_ratio: float
+    wrapper: WrapperRatios
     eight_files: Ways
     roles_ratio: float
     unanalysed_ratio: dict[str, float]
@@ -136,7 +136,7 @@ def run(cluster: Cluster, server: str, seconds: float, pgbench: Path | None) -> 
         rates(conninfo, seconds * 0.35, pgbench),
         {way.name: ways.counts(way, conninfo) for way in ways.ways(with_pgbench=False)},
         bytes_per_message(cluster),
-        wrapper_ratio(conninfo, seconds * 0.05),
+        wrapper_ratios(conninfo, seconds * 0.05),
         ways_with_files(conninfo, seconds * 0.05),
         conditions.roles_ratio(conninfo, seconds * 0.05),
         conditions.unanalysed_ratio(fresh, conninfo, seconds * 0.05),
@@ -237,7 +237,10 @@ def others_table(results: Results) -> Table:
     table.add_row("bytes a message, lean table", f"{lean:.0f}")
     table.add_row("bytes a message, ours", f"{ours:.0f} ({ours / lean:.2f} x)")
     table.add_row(
-        "Client against bare psycopg, wall time", f"{results.wrapper_ratio:.2f} x"
+        "Client against bare psycopg, wall time", f"{results.wrapper.wall:.2f} x"
+    )
+    table.add_row(
+        "Client against bare psycopg, CPU of the client", f"{results.wrapper.cpu:.2f} x"
     )
     table.add_row(
         "8 new files: one call against the old way",

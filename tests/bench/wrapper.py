@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from statistics import median
 from uuid import uuid4
 
@@ -16,14 +17,23 @@ from turnkeep.client import Client
 BLOCK = 20
 
 
-def wrapper_ratio(conninfo: str, seconds: float) -> float:
-    """Give the median over blocks of Client's wall time over bare psycopg's."""
+@dataclass(frozen=True, slots=True)
+class WrapperRatios:
+    """What a call takes through ``Client``, of what it takes with bare psycopg."""
+
+    wall: float
+    cpu: float
+    """Processor time of the client's thread; the server's is in the wall time only."""
+
+
+def wrapper_ratios(conninfo: str, seconds: float) -> WrapperRatios:
+    """Let both take turns in blocks; give the medians of the blocks' ratios."""
     messages = [
         {"role": "user", "content": QUESTION},
         {"role": "assistant", "content": ANSWER},
     ]
     document = msgspec.json.encode(messages).decode()
-    ratios = []
+    walls, cpus = [], []
     with psycopg.connect(conninfo, autocommit=True) as bare, Client(conninfo) as client:
 
         def plain() -> None:
@@ -42,9 +52,11 @@ def wrapper_ratio(conninfo: str, seconds: float) -> float:
         while time.monotonic() < end:
             spans = []
             for way in (plain, wrapped):
-                began = time.perf_counter()
+                began, cpu = time.perf_counter(), time.thread_time()
                 for _ in range(BLOCK):
                     way()
-                spans.append(time.perf_counter() - began)
-            ratios.append(spans[1] / spans[0])
-    return median(ratios)
+                spans.append((time.perf_counter() - began, time.thread_time() - cpu))
+            (plain_wall, plain_cpu), (wrapped_wall, wrapped_cpu) = spans
+            walls.append(wrapped_wall / plain_wall)
+            cpus.append(wrapped_cpu / plain_cpu)
+    return WrapperRatios(median(walls), median(cpus))

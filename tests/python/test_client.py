@@ -294,7 +294,7 @@ def test_what_cannot_be_reached_is_unavailable_at_once(database: str) -> None:
 def test_a_reply_of_another_form_is_no_success(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql, "send", lambda *_: b'{"conversation_id": 1}')
+    monkeypatch.setattr(postgresql, "document", lambda *_: b'{"conversation_id": 1}')
     with pytest.raises(CallError, match="another form") as raised:
         client(append_turn("c", HELLO))
     assert raised.value.hint

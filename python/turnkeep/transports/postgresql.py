@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 import msgspec
 import psycopg
-from psycopg import sql
+from psycopg import AsyncRawCursor, RawCursor, sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
@@ -46,7 +46,7 @@ PREPARED_AFTER = 5
 """Executions; psycopg's own default."""
 ASSUME_USER = (
     b"select set_config('role', 'authenticated', true),"
-    b" set_config('request.jwt.claims', %s, true)"
+    b" set_config('request.jwt.claims', $1, true)"
 )
 FAILURES = (psycopg.Error, PoolTimeout, UnicodeEncodeError)
 """All that sending a call may raise."""
@@ -103,7 +103,7 @@ class PostgreSQL(OverPool):
         It is not done through port 6543, Supabase's pooler in transaction mode.
         """
         self._pool: LazyPool = LazyPool(
-            **pool_description(conninfo, max_size, prepared=prepared),
+            **pool_description(RawCursor, conninfo, max_size, prepared=prepared),
             connection_class=connection_class,
         )
 
@@ -114,7 +114,7 @@ class PostgreSQL(OverPool):
             connection = pool.getconn()
             try:
                 if self._claims is None:
-                    return send(connection, call)
+                    return document(connection.execute(*query(call)))
                 # What one Sync ends is one transaction, and one trip.
                 with connection.pipeline():
                     connection.execute(ASSUME_USER, (self._claims,))
@@ -151,7 +151,7 @@ class AsyncPostgreSQL(OverPool):
     ) -> None:
         """Describe the pool as `PostgreSQL` does."""
         self._pool: AsyncLazyPool = AsyncLazyPool(
-            **pool_description(conninfo, max_size, prepared=prepared),
+            **pool_description(AsyncRawCursor, conninfo, max_size, prepared=prepared),
             connection_class=connection_class,
         )
 
@@ -313,9 +313,17 @@ os.register_at_fork(after_in_child=_renew_after_fork)
 
 
 def pool_description(
-    conninfo: str, max_size: int, *, prepared: bool | None
+    cursors: type[RawCursor[Any] | AsyncRawCursor[Any]],
+    conninfo: str,
+    max_size: int,
+    *,
+    prepared: bool | None,
 ) -> dict[str, Any]:
-    """Give the arguments with which either kind of pool is made."""
+    """Give the arguments with which either kind of pool is made.
+
+    Raw cursors send statements as PostgreSQL reads them: psycopg would translate its
+    own placeholders at every execution.
+    """
     if prepared is None:
         ports = str(conninfo_to_dict(conninfo).get("port", "")).split(",")
         prepared = TRANSACTION_POOLER_PORT not in ports
@@ -323,6 +331,7 @@ def pool_description(
         "conninfo": conninfo,
         "kwargs": {
             "autocommit": True,
+            "cursor_factory": cursors,
             "prepare_threshold": PREPARED_AFTER if prepared else None,
         },
         "min_size": 1,
@@ -334,16 +343,18 @@ def pool_description(
 
 def send(connection: psycopg.Connection[Any], call: Call[Any]) -> bytes:
     """Send a call over one connection, once, and give the reply as it came."""
-    return document(connection.execute(*query(call)))
+    return document(RawCursor(connection).execute(*query(call)))
 
 
-def query(call: Call[Any]) -> tuple[bytes, dict[str, object]]:
-    """Give the statement of a call and its parameters."""
-    arguments = call.arguments
-    return statement(call.function), {
-        name: adapt(arguments[name], kind)
-        for name, kind in call.function.parameters.items()
+def query(call: Call[Any]) -> tuple[bytes, list[object]]:
+    """Give the statement of a call and its parameters; None is left to the default."""
+    parameters = call.function.parameters
+    given = {
+        name: adapt(value, parameters[name])
+        for name, value in call.arguments.items()
+        if value is not None
     }
+    return statement(call.function, tuple(given)), list(given.values())
 
 
 def document(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bytes:
@@ -353,13 +364,15 @@ def document(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bytes:
 
 
 @cache
-def statement(function: Function[Any]) -> bytes:
+def statement(function: Function[Any], names: tuple[str, ...]) -> bytes:
     """Write the statement that calls a function: one column, one JSON document."""
     arguments = sql.SQL(", ").join(
-        sql.SQL("{} => {}::{}").format(
-            sql.Identifier(name), sql.Placeholder(name), sql.SQL(kind)
+        sql.SQL("{} => ${}::{}").format(
+            sql.Identifier(name),
+            sql.Literal(number),
+            sql.SQL(function.parameters[name]),
         )
-        for name, kind in function.parameters.items()
+        for number, name in enumerate(names, 1)
     )
     form = (
         "select to_jsonb(reply) from {}({}) as reply"
@@ -372,9 +385,7 @@ def statement(function: Function[Any]) -> bytes:
 
 def adapt(value: object, kind: str) -> object:
     """Give an argument in the form that psycopg sends as the parameter's type."""
-    if kind == "jsonb" and value is not None:
-        return msgspec.json.encode(value).decode()
-    return value
+    return msgspec.json.encode(value).decode() if kind == "jsonb" else value
 
 
 def translate(
