@@ -5,7 +5,8 @@ change before, and has a verify script. psql runs the same scripts one after the
 in one session and keeps no registry: nobody who commits each change can be faster.
 sqitch gets the psql of PostgreSQL's own directory, which starts faster than Debian's.
 Commits wait for the disk. The tools take turns, so that what else the machine does
-meets them alike; each figure is the median of some rounds.
+meets them alike; each figure is the median of some rounds. In brackets is the processor
+time of client and server together, which depends less on what else runs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -21,7 +23,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
@@ -42,6 +44,15 @@ SCRIPTS = {
     "verify": "begin;\n\nselect id, name from {0} where false;\n\nrollback;\n",
     "revert": "begin;\n\ndrop table {0};\n\ncommit;\n",
 }
+
+
+class Taken(NamedTuple):
+    """What a call took: seconds on the wall, and of the processor."""
+
+    wall: float
+    processor: float
+
+
 ROWS = ("deploy", "verify", "revert", "deploy --verify", "single transaction", "status")
 
 
@@ -91,9 +102,9 @@ class Bench:
             admin.execute(f"create database {DATABASE}")
             admin.execute("checkpoint")
 
-    def run(self, tools: Sequence[str], rounds: int) -> dict[str, dict[str, float]]:
-        """Give the seconds that each tool takes for each row."""
-        seconds: dict[str, dict[str, list[float]]] = {
+    def run(self, tools: Sequence[str], rounds: int) -> dict[str, dict[str, Taken]]:
+        """Give what each tool takes for each row."""
+        seconds: dict[str, dict[str, list[Taken]]] = {
             tool: {row: [] for row in ROWS} for tool in tools
         }
         for number in range(rounds):
@@ -106,15 +117,18 @@ class Bench:
                     self.clear()
                     seconds[tool][row].append(self.time(tool, row))
         return {
-            tool: {row: median(found) for row, found in rows.items()}
+            tool: {
+                row: Taken(*(median(each) for each in zip(*found, strict=True)))
+                for row, found in rows.items()
+            }
             for tool, rows in seconds.items()
         }
 
-    def time(self, tool: str, row: str) -> float:
-        """Give the seconds of one call, from the start of the process to its end."""
+    def time(self, tool: str, row: str) -> Taken:
+        """Give what one call takes, from the start of the process to its end."""
         command = self.command(tool, row)
         if not command:
-            return float("nan")
+            return Taken(float("nan"), float("nan"))
         cluster = self.cluster
         environment = os.environ | {
             "PGHOST": str(cluster.socket),
@@ -127,7 +141,7 @@ class Bench:
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(self.directory.parent / "pycache"),
         }
-        started = time.perf_counter()
+        processor, started = self.processor(), time.perf_counter()
         done = subprocess.run(  # noqa: S603
             command,
             capture_output=True,
@@ -140,7 +154,24 @@ class Bench:
         seconds = time.perf_counter() - started
         if done.returncode:
             sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
-        return seconds
+        return Taken(seconds, self.processor() - processor)
+
+    def processor(self) -> float:
+        """Give the processor time of all clients so far, and of their sessions."""
+        while self.sessions():
+            time.sleep(0.01)
+        clients = resource.getrusage(resource.RUSAGE_CHILDREN)
+        stat = Path(f"/proc/{self.cluster.postmaster()}/stat").read_text("ascii")
+        # Behind the name, which may have blanks: the times of children that have ended.
+        ended = stat.rpartition(")")[2].split()[13:15]
+        server = sum(map(int, ended)) / os.sysconf("SC_CLK_TCK")
+        return clients.ru_utime + clients.ru_stime + server
+
+    def sessions(self) -> int:
+        """Count the sessions that have not ended yet."""
+        with psycopg.connect(self.cluster.url("postgres")) as admin:
+            query = "select from pg_stat_activity where datname = %s"
+            return admin.execute(query, (DATABASE,)).rowcount
 
     def command(self, tool: str, row: str) -> list[str]:
         """Give the command of a tool for a row; nothing where it has none."""
@@ -171,7 +202,7 @@ class Bench:
         return [*program, *verbs[row], *target, *client]
 
 
-def table(found: dict[int, dict[str, dict[str, float]]]) -> str:
+def table(found: dict[int, dict[str, dict[str, Taken]]]) -> str:
     """Lay the figures out: seconds, and how they compare."""
     lines = [
         "| changes | | turnkeep | psql | sqitch | x psql | faster than sqitch |",
@@ -179,11 +210,15 @@ def table(found: dict[int, dict[str, dict[str, float]]]) -> str:
     ]
     for changes, tools in found.items():
         for row in ROWS:
-            ours, psql, sqitch = (tools[tool][row] for tool in tools)
+            taken = [tools[tool][row] for tool in tools]
+            ours, psql, sqitch = taken
             figures = (
-                *(f"{seconds:.2f} s" for seconds in (ours, psql, sqitch)),
-                f"{ours / psql:.1f}",
-                f"{sqitch / ours:.1f}",
+                *(f"{each.wall:.2f} s ({each.processor:.2f})" for each in taken),
+                f"{ours.wall / psql.wall:.1f} ({ours.processor / psql.processor:.1f})",
+                (
+                    f"{sqitch.wall / ours.wall:.1f}"
+                    f" ({sqitch.processor / ours.processor:.1f})"
+                ),
             )
             shown = " | ".join("" if "nan" in each else each for each in figures)
             lines.append(f"| {changes} | {row} | {shown} |")
@@ -203,7 +238,7 @@ def main() -> None:
 
 def measured(
     sizes: Sequence[int], rounds: int, tools: Sequence[str]
-) -> dict[int, dict[str, dict[str, float]]]:
+) -> dict[int, dict[str, dict[str, Taken]]]:
     """Measure projects of these sizes on a server of their own."""
     binaries = find_binaries("15")
     found = {}
@@ -227,7 +262,7 @@ def measured(
     return found
 
 
-def print_(found: dict[int, dict[str, dict[str, float]]], as_json: bool) -> None:  # noqa: FBT001
+def print_(found: dict[int, dict[str, dict[str, Taken]]], as_json: bool) -> None:  # noqa: FBT001
     """Print the figures."""
     sys.stdout.write(json.dumps(found, indent=2) if as_json else table(found))
     sys.stdout.write("\n")
