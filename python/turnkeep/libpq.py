@@ -422,14 +422,14 @@ def connect(conninfo: str, **parameters: str | None) -> Connection:
     import threading  # noqa: PLC0415 - only who connects has to wait
 
     pq = library()
-    given = {"dbname": conninfo, **parameters, "client_encoding": "utf8"}
+    given = {**parse(conninfo), **parameters, "client_encoding": "utf8"}
     pairs = [(name, each) for name, each in given.items() if each is not None]
     names = (c_char_p * (len(pairs) + 1))(*(name.encode() for name, _ in pairs), None)
     texts = (c_char_p * (len(pairs) + 1))(*(each.encode() for _, each in pairs), None)
     found: list[int] = []
 
     def begin() -> None:
-        found.append(pq.PQconnectdbParams(names, texts, 1))
+        found.append(pq.PQconnectdbParams(names, texts, 0))
 
     # libpq waits in C, where Ctrl-C would not be heard.
     thread = threading.Thread(target=begin, daemon=True)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from turnkeep import libpq
 from turnkeep.quoting import filled, identifier, literal
+from turnkeep.sqitch import watching
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 
@@ -77,6 +78,19 @@ def test_an_error_has_all_that_the_server_said(session: libpq.Connection) -> Non
     assert diag.statement_position == str(len("select 1;\nselect 2 +"))
     assert "operator does not exist" in (diag.message_primary or "")
     assert "explicit type casts" in (diag.message_hint or "")
+
+
+def test_a_database_may_be_named_like_a_connection_string(empty_database: str) -> None:
+    name = "dbname=x 'y' \\ z"
+    with libpq.connect(empty_database) as admin:
+        admin.ask(f"create database {identifier(name)}")
+        try:
+            with libpq.connect(libpq.joined(empty_database, dbname=name)) as session:
+                assert session.dbname == session.parameters["dbname"] == name
+                with watching.again(session, "other") as other:
+                    assert other.ask("select current_database()") == [(name,)]
+        finally:
+            admin.ask(f"drop database {identifier(name)} with (force)")
 
 
 def test_who_cannot_connect_hears_why(empty_database: str) -> None:
