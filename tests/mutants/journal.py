@@ -32,9 +32,12 @@ class Journal:
     def __post_init__(self) -> None:
         """Read what there is; of two lines on one mutant the later counts."""
         if self.path and self.path.exists():
-            lines = self.path.read_text().splitlines()
+            text = self.path.read_text()
             # A run that was killed may have left the last line unfinished.
-            found = [json.loads(line) for line in lines if line.endswith("}")]
+            whole = text[: text.rfind("\n") + 1]
+            if whole != text:
+                self.path.write_text(whole)
+            found = map(json.loads, whole.splitlines())
             self.entries = {entry["mutant"]: entry for entry in found}
 
     def killer(self, mutant: Mutant) -> str | None:

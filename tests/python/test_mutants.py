@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
 
 from isolation.guards import GUARDS
 from isolation.tester import SPECS
 from mutants.__main__ import sample
 from mutants.body import described, edits
-from mutants.judging import started
+from mutants.journal import Journal
+from mutants.judging import PGTAP, Verdict, started
+from mutants.mutant import Mutant
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIZE = 24
 
@@ -25,6 +33,24 @@ def test_a_sample_is_noticed() -> None:
         assert judge.failing(killers) == []
     assert len(verdicts) == SIZE
     assert [v.mutant.id for v in verdicts if not v.killer] == []
+
+
+def test_a_verdict_is_kept_until_what_it_is_about_changes(tmp_path: Path) -> None:
+    one = Mutant("core/new_id", "a → true", "create or replace function a")
+    two = Mutant("core/new_id", "b → true", "create or replace function b")
+    near, far = PGTAP / "core/new_id.sql", PGTAP / "core/id_at.sql"
+    journal = Journal(tmp_path / "journal")
+    journal.add(Verdict(one, "core/new_id"), [near, far])
+    journal.add(Verdict(two, None), [near, far])
+    with (tmp_path / "journal").open("a") as file:
+        file.write('{"mutant": "core/new_id: c')  # The run was killed here.
+    Journal(tmp_path / "journal").add(Verdict(two, None), [near, far])
+    journal = Journal(tmp_path / "journal")
+    assert journal.verdict(one, [near]) == Verdict(one, "core/new_id")
+    assert journal.verdict(two, [far, near]) == Verdict(two, None)
+    assert journal.verdict(replace(one, statement="another"), [near]) is None
+    assert journal.verdict(one, [far]) is None
+    assert journal.verdict(two, [near]) is None
 
 
 def test_each_spec_has_a_guard_without_which_it_fails() -> None:
