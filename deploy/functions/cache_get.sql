@@ -10,6 +10,8 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+-- A plan that does what is off counts as dear, and would be compiled at every call.
+set jit = off
 as $function$
 declare
     v_owner_id constant uuid := coalesce(

@@ -17,6 +17,8 @@ language plpgsql
 volatile
 set search_path = ''
 set enable_seqscan = off
+-- A plan that does what is off counts as dear, and would be compiled at every call.
+set jit = off
 as $function$
 declare
     v_ttl constant interval := coalesce(cache_put.ttl, '1 day');

@@ -21,6 +21,8 @@ set enable_seqscan = off
 -- A bitmap would collect all orphans to find the oldest, and would not tell the index
 -- that what it points to is gone: the next calls would look there, too.
 set enable_bitmapscan = off
+-- A plan that does what is off counts as dear, and would be compiled at every call.
+set jit = off
 as $function$
 declare
     v_max_files constant integer := coalesce(cleanup_orphaned_files.max_files, 1000);

@@ -19,6 +19,10 @@ set search_path = ''
 -- statistics yet expects few rows, and fetches and sorts all there are.
 set enable_seqscan = off
 set enable_sort = off
+-- A plan that does what is off counts as dear, and would be compiled at every call.
+set jit = off
+-- How long a page is would have it planned at every call, for the same plan.
+set plan_cache_mode = force_generic_plan
 as $function$
 declare
     v_owner_id constant uuid := turnkeep.resolve_owner(get_thread.owner_id);

@@ -18,6 +18,8 @@ set search_path = ''
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
+-- A plan that does what is off counts as dear, and would be compiled at every call.
+set jit = off
 as $function$
 declare
     -- Where counting ends: more than these are too many, however many they are.

@@ -14,6 +14,8 @@ set search_path = ''
 -- The key has the order that events are deleted in.
 set enable_seqscan = off
 set enable_sort = off
+-- A plan that does what is off counts as dear, and would be compiled at every call.
+set jit = off
 as $function$
 declare
     v_keep constant interval := coalesce(prune_events.keep, '7 days');

@@ -17,6 +17,8 @@ set search_path = ''
 -- Every statement has its index. Without this, tables that were small when a session
 -- made its plans are scanned whole until somebody analyses them.
 set enable_seqscan = off
+-- A plan that does what is off counts as dear, and would be compiled at every call.
+set jit = off
 as $function$
 declare
     v_owner_id constant uuid := turnkeep.resolve_owner(search_messages.owner_id);

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from bench import cleanup, events, figures, links, pages, prices, turns
+from bench import (
+    cleanup,
+    events,
+    figures,
+    instructions,
+    links,
+    pages,
+    prices,
+    turns,
+)
 
 COMMANDS = {
     "turns": turns.main,
@@ -14,6 +23,7 @@ COMMANDS = {
     "prices": prices.main,
     "events": events.main,
     "figures": figures.main,
+    "instructions": instructions.main,
 }
 
 

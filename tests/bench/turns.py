@@ -51,6 +51,7 @@ SLICE = 1.0
 DURABLE = {
     "autovacuum": "off",
     "fsync": "on",
+    "jit": "on",
     "full_page_writes": "on",
     "synchronous_commit": "on",
     "shared_preload_libraries": "pg_stat_statements",

@@ -1,7 +1,7 @@
 -- What holds for every function, present and future.
 begin;
 
-select plan(24);
+select plan(25);
 
 create temporary view ours as
 select
@@ -199,6 +199,16 @@ select is_empty(
       )
     $$,
     'a function that runs as its owner first of all settles for whom'
+);
+
+select is_empty(
+    $$
+    select f.oid::regprocedure from pg_proc as f
+    where f.pronamespace in ('public'::regnamespace, 'turnkeep'::regnamespace)
+      and f.proconfig::text like '%enable_%'
+      and not f.proconfig @> '{jit=off}'
+    $$,
+    'what makes plans dear on purpose does not have them compiled'
 );
 
 select set_eq(

@@ -1,0 +1,136 @@
+"""Count the instructions of the server for a call: ``make bench ARGS=instructions``.
+
+Times and even processor times of a busy machine tell little. How many instructions a
+backend executes does not depend on who else is there: two runs differ by a few percent,
+for what the rows before have left on the pages. It needs valgrind, whose callgrind
+counts them in a server of one session (``postgres --single``), and a minute or two.
+
+A call is the difference between a long session and a short one: what starting and
+planning take is in both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from bench.cases import CASES, CLAIMS, SETUP, Case
+from turnkeep.bundle import project_directory
+from turnkeep.embedded.account import Account
+from turnkeep.embedded.binaries import Binaries, find_binaries
+from turnkeep.embedded.throwaway import throwaway
+from turnkeep.sqitch import deploy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from turnkeep.embedded.cluster import Cluster
+
+FEW, MANY = 10, 30
+"""Calls; the first five have plans of their own, and the sixth the one that stays."""
+COUNTED = re.compile(r"Collected : (\d+)")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Count, and print a table or one JSON document."""
+    parser = argparse.ArgumentParser(
+        prog="make bench ARGS='instructions ...'",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "cases", nargs="*", help="parts of the names of the cases; all by default"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    options = parser.parse_args(arguments)
+    valgrind = shutil.which("valgrind")
+    if valgrind is None:
+        parser.error("valgrind is not installed: apt-get install valgrind")
+
+    chosen = [
+        case
+        for case in CASES
+        if not options.cases or any(part in case.name for part in options.cases)
+    ]
+    binaries = find_binaries("15")
+    with throwaway(binaries) as cluster:
+        url = cluster.url("postgres")
+        deploy(url, project_directory())
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(SETUP)
+            connection.execute("vacuum analyze")
+        cluster.stop()
+        counts = {
+            case.name: instructions(valgrind, binaries, cluster, case)
+            for case in chosen
+        }
+
+    if options.json:
+        json.dump(counts, sys.stdout, indent=2)
+        print()  # noqa: T201
+    else:
+        Console().print(laid_out(chosen, counts))
+    return 0
+
+
+def instructions(
+    valgrind: str, binaries: Binaries, cluster: Cluster, case: Case
+) -> float:
+    """Give the instructions of one call."""
+    few, many = (session(valgrind, binaries, cluster, case, n) for n in (FEW, MANY))
+    return (many - few) / (MANY - FEW)
+
+
+def session(
+    valgrind: str, binaries: Binaries, cluster: Cluster, case: Case, calls: int
+) -> int:
+    """Give the instructions of a session of ``calls``, from its start to its end."""
+    # A line is a statement to this server.
+    script = [f"prepare called as {' '.join(case.query.split())}"]
+    if case.is_user:
+        script[:0] = [
+            f"select set_config('request.jwt.claims', '{CLAIMS}', false)",
+            "set role authenticated",
+        ]
+    script += ["execute called"] * calls
+    ended = subprocess.run(  # noqa: S603
+        [
+            *(valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"),
+            *(str(binaries.directory / "postgres"), "--single"),
+            *("-D", str(cluster.data), "postgres"),
+        ],
+        input="\n".join(script) + "\n",
+        check=True,
+        capture_output=True,
+        text=True,
+        **Account.for_server(cluster.data).switch,
+    )
+    counted = COUNTED.search(ended.stderr)
+    if counted is None or "ERROR" in ended.stderr:
+        raise LookupError(ended.stderr)
+    return int(counted[1])
+
+
+def laid_out(cases: Sequence[Case], counts: dict[str, float]) -> Table:
+    """Lay out the counts, each against its floor."""
+    table = Table(title="A call, in thousands of instructions of the server")
+    for heading in ("", "thousand", "x floor"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for case in cases:
+        count = counts[case.name]
+        floor = counts.get(case.floor or "")
+        table.add_row(
+            case.name,
+            f"{count / 1000:,.0f}",
+            f"{count / floor:.2f}" if floor else "",
+        )
+    return table
