@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from psycopg import RawCursor
 
 import turnkeep
 from turnkeep.addresses import (
@@ -116,7 +117,9 @@ def test_nothing_is_prepared_behind_a_pooler_in_transaction_mode(
 ) -> None:
     address = find_address(url, prepared=prepared)
     assert isinstance(address, Direct)
-    described = pool_description(address.conninfo, 1, prepared=address.prepared)
+    described = pool_description(
+        RawCursor, address.conninfo, 1, prepared=address.prepared
+    )
     assert described["kwargs"]["prepare_threshold"] == threshold
     assert "pgbouncer" not in address.conninfo
     assert ("sslmode=require" in address.conninfo) == ("sslmode" in url)

@@ -79,7 +79,7 @@ async def check_schema(sessions: Sessions) -> Finding:
             array_agg(f.signature) filter (where to_regprocedure(f.signature) is null),
             '{}'
         ) as missing
-        from unnest(%s::text[]) as f (signature)
+        from unnest($1::text[]) as f (signature)
         """,
         [signatures()],
     )
@@ -102,7 +102,7 @@ async def check_migrations(sessions: Sessions) -> Finding:
         rows = await sessions.ask(
             """
             select c.change_id from sqitch.changes as c
-            where c.project = %s
+            where c.project = $1
             order by c.committed_at
             """,
             [expected.project],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Reply = TypeVar("Reply")
 Row = dict[str, Any]
 Connection = psycopg.AsyncConnection[Row]
-Parameters = Sequence[object] | Mapping[str, object] | None
+Parameters = Sequence[object] | None
 
 CONNECT_SECONDS = 2
 """The least that libpq takes."""
@@ -51,7 +51,7 @@ class Sessions:
     async def ask(
         self, query: LiteralString | bytes, parameters: Parameters = None
     ) -> list[Row]:
-        """Run a query in a transaction of its own, and give its rows.
+        """Run a query in a transaction of its own, and give its rows; parameters are $1.
 
         :raises psycopg.Error: the server says no, or is not there
         """
@@ -84,6 +84,7 @@ class Sessions:
             # A pooler in transaction mode knows no prepared statements.
             prepare_threshold=None,
             row_factory=dict_row,
+            cursor_factory=psycopg.AsyncRawCursor,
             connect_timeout=CONNECT_SECONDS,
             fallback_application_name="turnkeep health",
         )

@@ -52,7 +52,7 @@ QUERY: LiteralString = """
             from (
                 select n.* from turnkeep.events as n
                 order by n.xid desc, n.id desc
-                limit %(recent)s
+                limit $1
             ) as e
         ) as recent,
         extract(
@@ -100,7 +100,7 @@ async def sample(sessions: Sessions) -> Sample | None:
     """
     try:
         async with asyncio.timeout(SAMPLE_SECONDS):
-            [row] = await sessions.ask(QUERY, {"recent": RECENT})
+            [row] = await sessions.ask(QUERY, [RECENT])
     except (
         psycopg.errors.UndefinedTable,
         psycopg.errors.UndefinedFunction,
