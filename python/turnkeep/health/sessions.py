@@ -51,7 +51,9 @@ class Sessions:
     async def ask(
         self, query: LiteralString | bytes, parameters: Parameters = None
     ) -> list[Row]:
-        """Run a query in a transaction of its own, and give its rows; parameters are $1.
+        """Run a query in a transaction of its own, and give its rows.
+
+        Its parameters are $1 and so on.
 
         :raises psycopg.Error: the server says no, or is not there
         """

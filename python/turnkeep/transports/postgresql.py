@@ -334,7 +334,9 @@ def pool_description(
             "cursor_factory": cursors,
             "prepare_threshold": PREPARED_AFTER if prepared else None,
         },
-        "min_size": 1,
+        # None to begin with: a pool that is still opening one would open a second for
+        # the first call, and then take them in turns.
+        "min_size": 0,
         "max_size": max_size,
         "timeout": CONNECT_TIMEOUT_SECONDS,
         "open": False,
