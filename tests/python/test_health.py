@@ -398,7 +398,20 @@ def test_a_pool_for_whose_connections_calls_wait(
     def found(client: Client) -> str:
         return status(check(database, client=client), "pool")
 
-    with Client(database, max_size=2) as client, ThreadPoolExecutor(4) as threads:
+    def blocked() -> int:
+        [(sessions,)] = observer.execute(
+            """
+            select count(*) from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock'
+            """
+        )
+        return int(sessions)
+
+    with (
+        psycopg.connect(database, autocommit=True) as observer,
+        Client(database, max_size=2) as client,
+        ThreadPoolExecutor(4) as threads,
+    ):
         client(append_turn("c", HELLO))
         assert found(client) == "ok"
         with connection.transaction():
@@ -406,6 +419,9 @@ def test_a_pool_for_whose_connections_calls_wait(
             calls = []
             for count in range(4):
                 calls.append(threads.submit(client, append_turn("c", HELLO)))
+                # Both connections are there, and in use, before any call waits.
+                while blocked() < min(count + 1, 2):
+                    pass
                 while client.pool.get("requests_waiting", 0) < count - 1:
                     pass
                 if count > 1:
