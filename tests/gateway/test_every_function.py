@@ -245,7 +245,9 @@ def test_an_argument_left_out_is_the_same_as_null(
                 nulls = {n: said[n] if n in needed else None for n in function.names}
                 again = world.call(function.name, nulls, role)
                 assert again.status_code == 200, again.text
-                assert shape(again.json()) == shape(answer.json())
+                # Of what has changed meanwhile, the keys alone.
+                form = set if function.name in MOVING else shape
+                assert form(again.json()) == form(answer.json())
 
 
 NEEDS_AN_OWNER = {"get_thread", "truncate_thread"}
