@@ -112,6 +112,7 @@ BY_SQLSTATE: dict[str, type[CallError]] = {
     "22P05": Unprocessable,
     "42501": Forbidden,
     "42883": NotDeployed,
+    "42P01": NotDeployed,
     "3F000": NotDeployed,
     "53300": Unavailable,
     "57P01": Unavailable,

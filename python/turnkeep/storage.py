@@ -7,21 +7,29 @@ may be used by several threads at once.
 
 from __future__ import annotations
 
+import errno
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from shutil import copyfileobj
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from turnkeep.errors import Unprocessable
+from turnkeep.errors import Forbidden, Unavailable, Unprocessable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from turnkeep.errors import CallError
+
 WHERE = "storage"
+CHUNK_BYTES = 1 << 18
+DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+IMPOSSIBLE = frozenset(
+    {errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR}
+)
+"""What the path is to blame for; anything else may work later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +93,23 @@ class DirectoryStorage:
     ) -> None:
         """Write the object beside its place, then give it its name."""
         target = self._path(bucket_id, storage_path)
-        if target.exists():
-            return
-        self.root.mkdir(parents=True, exist_ok=True)
-        # Beside the buckets, so that nobody lists what is half written.
-        with NamedTemporaryFile(dir=self.root, prefix=".", delete=False) as file:
+        with _translated():
+            if target.exists():
+                return
+            self.root.mkdir(parents=True, exist_ok=True)
+            # Beside the buckets, so that nobody lists what is half written.
+            beside = NamedTemporaryFile(  # noqa: SIM115  entered below
+                dir=self.root, prefix=".", delete=False
+            )
+        with beside as file:
             try:
-                copyfileobj(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-                _move(Path(file.name), target)
+                while chunk := content.read(CHUNK_BYTES):
+                    with _translated():
+                        file.write(chunk)
+                with _translated():
+                    file.flush()
+                    os.fsync(file.fileno())
+                    _move(Path(file.name), target)
             finally:
                 Path(file.name).unlink(missing_ok=True)
 
@@ -116,16 +131,19 @@ class DirectoryStorage:
     def list(self, bucket_id: str) -> Iterator[StoredObject]:
         """Walk through the folder of the bucket."""
         bucket = self._path(bucket_id, "")
-        for folder, _, names in os.walk(bucket):
+        for folder, _, names in os.walk(bucket, onerror=_raise_unless_missing):
             for name in names:
                 path = Path(folder, name)
-                with suppress(FileNotFoundError):
-                    status = path.stat()
-                    yield StoredObject(
-                        path.relative_to(bucket).as_posix(),
-                        status.st_size,
-                        datetime.fromtimestamp(status.st_mtime, UTC),
-                    )
+                try:
+                    with _translated():
+                        status = path.stat()
+                except FileNotFoundError:
+                    continue
+                yield StoredObject(
+                    path.relative_to(bucket).as_posix(),
+                    status.st_size,
+                    datetime.fromtimestamp(status.st_mtime, UTC),
+                )
 
     def _path(self, bucket_id: str, storage_path: str) -> Path:
         parts = [bucket_id, *storage_path.split("/")]
@@ -136,6 +154,28 @@ class DirectoryStorage:
                 detail=f"{storage_path} in bucket {bucket_id}",
             )
         return self.root.joinpath(*parts)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise what the system says as one of ours, but for what is not there."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as cause:
+        kind: type[CallError] = Unavailable
+        if cause.errno in DENIED:
+            kind = Forbidden
+        elif cause.errno in IMPOSSIBLE:
+            kind = Unprocessable
+        raise kind(str(cause), where=WHERE) from cause
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    """Let no folder that cannot be read pass for one that is empty."""
+    with suppress(FileNotFoundError), _translated():
+        raise error
 
 
 def _move(source: Path, target: Path) -> None:

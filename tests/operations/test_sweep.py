@@ -12,6 +12,7 @@ from datetime import timedelta
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 
@@ -20,7 +21,7 @@ from operations.storage_api import KEY, storage_api
 from turnkeep.calls import append_turn, cache_put, register_files
 from turnkeep.cli import cli
 from turnkeep.client import Client
-from turnkeep.errors import TurnkeepError
+from turnkeep.errors import Misconfigured, NotDeployed, TurnkeepError, Unavailable
 from turnkeep.storage import DirectoryStorage
 from turnkeep.supabase_storage import SupabaseStorage
 from turnkeep.sweep import Sweeper, Swept
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import psycopg
     from click.testing import Result
 
     from operations.storage_api import StorageApi
@@ -355,6 +355,44 @@ def test_the_command_goes_on_until_it_is_told_to_stop(
         process.stdout.close()
 
 
+@pytest.mark.parametrize(
+    ("signals", "options", "code"),
+    [
+        ([signal.SIGTERM], (), 2),
+        ([signal.SIGINT], ("--every", "1s"), 0),
+        ([signal.SIGTERM, signal.SIGINT], ("--every", "1s"), 2),
+    ],
+)
+def test_the_command_ends_after_its_step_or_at_once(
+    database: str,
+    connection: psycopg.Connection[Any],
+    signals: list[signal.Signals],
+    options: tuple[str, ...],
+    code: int,
+) -> None:
+    """Its first step waits for a lock, which is given when one signal was enough."""
+    command = (sys.executable, "-m", "turnkeep", "sweep", database, *options)
+    with (
+        connection.transaction(),
+        psycopg.connect(database, autocommit=True) as observer,
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process,  # noqa: S603
+    ):
+        connection.execute("lock public.files")
+        while not observer.execute(
+            "select from pg_stat_activity"
+            " where wait_event_type = 'Lock' and datname = current_database()"
+        ).fetchall():
+            pass
+        for number in signals:
+            process.send_signal(number)
+        if len(signals) == 1:
+            connection.execute("rollback; begin")
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == code
+        assert ("stopped" in said) == bool(code)
+        assert "Traceback" not in said
+
+
 def test_rows_and_objects_are_reconciled(
     client: Client, connection: psycopg.Connection[Any], database: str, root: Path
 ) -> None:
@@ -422,8 +460,40 @@ def test_supabase_is_reconciled_by_its_versions(
         ("--repair",),
         ("--reconcile",),
         ("--bucket", "b"),
+        ("--every", "0s"),
+        ("--every", "5m", "--dry-run"),
+        ("--every", "5m", "--reconcile", "--storage", "."),
+        ("--dry-run", "--reconcile", "--storage", "."),
     ],
 )
 def test_what_makes_no_sense_is_refused(options: tuple[str, ...]) -> None:
-    answer = run("sweep", "postgresql://nowhere", *options)
+    answer = run("sweep", "host=127.0.0.1 port=1", *options)
     assert answer.exit_code == 2 or isinstance(answer.exception, TurnkeepError)
+    assert "database:" not in answer.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",), ("--reconcile",)])
+def test_a_database_that_is_none_or_is_not_ready_is_said_in_words(
+    empty_database: str,
+    root: Path,
+    options: tuple[str, ...],
+) -> None:
+    options = ("--storage", str(root), *options)
+    for url, kind, words in (
+        ("nonsense", Misconfigured, "nonsense"),
+        ("bogus://nowhere", Misconfigured, "bogus"),
+        ("host=127.0.0.1 port=1", Unavailable, "refused"),
+        (empty_database, NotDeployed, "turnkeep deploy"),
+    ):
+        answer = run("sweep", url, *options)
+        assert isinstance(answer.exception, kind)
+        assert words in str(answer.exception)
+
+
+def test_why_bytes_could_not_be_deleted_is_said(client: Client, root: Path) -> None:
+    store(client, DirectoryStorage(root), used=0, unused=1)
+    (root / "user-files/unused/0000").unlink()
+    (root / "user-files/unused/0000/folder").mkdir(parents=True)
+    swept = Sweeper(client, DirectoryStorage(root), grace=NOW).sweep()
+    assert (swept.objects, swept.failed_objects) == (1, 1)
+    assert "1 objects to be tried again: [Errno" in str(swept)

@@ -47,6 +47,7 @@ from turnkeep.calls import (
     upsert_conversation,
 )
 from turnkeep.client import AsyncClient, Client
+from turnkeep.errors import Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
 OWNER = UUID("11111111-1111-4111-8111-111111111111")
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 COROUTINES = "coroutines"
+PAUSES = {"be_slow": [5.0], "drip": [0.05]}
+"""Seconds: longer than the timeout of a command, and shorter."""
 
 
 @pytest.fixture(scope="module")
@@ -373,7 +376,7 @@ def test_a_redis_that_fails_costs_one_timeout(
 
 @pytest.mark.requires_redis
 @pytest.mark.parametrize("caches", ["threads", COROUTINES], indirect=True)
-@pytest.mark.parametrize("fault", ["cut", "be_silent", "be_slow"])
+@pytest.mark.parametrize("fault", ["cut", "be_silent", "be_slow", "drip"])
 @pytest.mark.usefixtures("a_breaker_that_stays_open")
 @pytest.mark.parametrize("connected", ["before", "never"])
 def test_a_network_that_fails_costs_one_timeout(
@@ -395,7 +398,7 @@ def test_a_network_that_fails_costs_one_timeout(
             # A busy machine may take longer than that; then the breaker is open.
             if cache.counts.hits == 2:
                 break
-        getattr(proxy, fault)(*([5.0] if fault == "be_slow" else []))
+        getattr(proxy, fault)(*PAUSES.get(fault, []))
         caplog.clear()
         for number in range(20):
             cache(append_turn("c", HELLO, owner_id=OWNER))
@@ -406,6 +409,27 @@ def test_a_network_that_fails_costs_one_timeout(
         said = [each for each in caplog.records if each.name == "turnkeep.cache"]
         assert len(said) == 1
         proxy.heal()
+
+
+@pytest.mark.requires_redis
+@pytest.mark.parametrize("caches", ["threads", COROUTINES], indirect=True)
+@pytest.mark.usefixtures("a_breaker_that_stays_open")
+def test_connecting_takes_of_the_time_for_a_command(
+    caches: Caches, server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each answer comes in time, and all together do not."""
+    with proxied(server.port) as proxy:
+        proxy.be_slow(0.04)
+        read(caches(f"redis://127.0.0.1:{proxy.port}", timeout=0.1))
+        said = [each for each in caplog.records if each.name == "turnkeep.cache"]
+        assert len(said) == 1
+
+
+@pytest.mark.parametrize("url", ["bogus", "redis://host:port", "http://host"])
+def test_what_is_no_redis_url_is_refused(url: str) -> None:
+    for kind in (Redis, AsyncRedis):
+        with pytest.raises(Misconfigured, match="no Redis URL"):
+            kind(url)
 
 
 @pytest.mark.requires_redis

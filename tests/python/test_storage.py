@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -73,6 +74,42 @@ def test_half_an_object_is_none(storage: Storage, tmp_path: Path) -> None:
         storage.put("b", "a", broken)
     assert content_of(storage, "b") == {}
     assert list((tmp_path / "storage").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (errno.EACCES, Forbidden),
+        (errno.EROFS, Forbidden),
+        (errno.ENOSPC, Unavailable),
+        (errno.ENAMETOOLONG, Unprocessable),
+    ],
+)
+def test_what_a_directory_refuses_is_an_exception_of_ours(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[CallError]
+) -> None:
+    storage.put("b", "folder/a", BytesIO(b"1"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, "refused")
+
+    for what in ("os.fsync", "turnkeep.storage.NamedTemporaryFile"):
+        with monkeypatch.context() as refusing:
+            refusing.setattr(what, refuse)
+            with pytest.raises(kind, match="refused"):
+                storage.put("b", "another", BytesIO(b"2"))
+    assert content_of(storage, "b") == {"folder/a": 1}
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(kind, match="refused"):
+        list(storage.list("b"))
+
+
+def test_a_file_where_a_folder_is_needed_is_an_exception_of_ours(
+    storage: Storage,
+) -> None:
+    storage.put("b", "a", BytesIO(b"1"))
+    with pytest.raises(Unprocessable):
+        storage.put("b", "a/b", BytesIO(b"2"))
 
 
 @pytest.mark.parametrize(

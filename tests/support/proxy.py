@@ -29,6 +29,7 @@ class Proxy:
         self._target = target
         self._delay = 0.0
         self._silent = False
+        self._drip = 0.0
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self._started = Event()
@@ -56,6 +57,10 @@ class Proxy:
         """Let every piece take so long, there and back; it arrives in any case."""
         self._do(self._set(delay=seconds))
 
+    def drip(self, seconds: float) -> None:
+        """Let answers through byte by byte, each after so long: never silent."""
+        self._do(self._set(drip=seconds))
+
     def heal(self) -> None:
         """Work; what was lost is lost, so connections that were silent end."""
         self._do(self._heal())
@@ -75,8 +80,10 @@ class Proxy:
     def _do(self, coroutine: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
-    async def _set(self, *, silent: bool = False, delay: float = 0.0) -> None:
-        self._silent, self._delay = silent, delay
+    async def _set(
+        self, *, silent: bool = False, delay: float = 0.0, drip: float = 0.0
+    ) -> None:
+        self._silent, self._delay, self._drip = silent, delay, drip
 
     async def _listen(self) -> None:
         if self._server is None:
@@ -115,17 +122,26 @@ class Proxy:
             return
         self._writers.add(questions)
         await asyncio.gather(
-            self._pass_on(reader, questions), self._pass_on(answers, writer)
+            self._pass_on(reader, questions, is_answer=False),
+            self._pass_on(answers, writer, is_answer=True),
         )
 
     async def _pass_on(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        is_answer: bool,
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
                 if self._silent:
                     continue
                 await asyncio.sleep(self._delay)
+                while is_answer and self._drip and data:
+                    writer.write(data[:1])
+                    data = data[1:]
+                    await asyncio.sleep(self._drip)
                 writer.write(data)
                 await writer.drain()
         if not self._silent:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
+import threading
 import time
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from turnkeep.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from socket import socket
     from types import ModuleType
 
+Result = TypeVar("Result")
 
 logger = logging.getLogger("turnkeep.cache")
 
 TIMEOUT = 0.1
-"""Seconds that Redis may take for an answer."""
+"""Seconds that Redis may take for a command, connecting included."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds that Redis is left out after a failure; doubled while it fails."""
 LIFETIME = 29.0
@@ -90,13 +95,17 @@ class Redis:
     def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
         """Say where it is; the first command connects.
 
-        :raises turnkeep.errors.Misconfigured: without the extra `redis`
+        :raises turnkeep.errors.Misconfigured: that is no Redis URL; or without the
+            extra `redis`
         """
         redis = library()
         from redis.retry import Retry  # noqa: PLC0415  an extra
 
         self._errors = (redis.RedisError, OSError)
-        self._server = redis.Redis.from_url(url, **limits(Retry, timeout))
+        self._server = opened(redis.Redis, url, limits(Retry, timeout))
+        self._deadline = Deadline(timeout)
+        pool = self._server.connection_pool
+        pool.connection_class = punctual(pool.connection_class, self._deadline)
         self._breaker = Breaker()
 
     @property
@@ -113,6 +122,7 @@ class Redis:
         owed = self._breaker.admit(keys)
         if owed is None:
             return None
+        self._deadline.begin()
         try:
             if owed:
                 self._server.delete(*owed)
@@ -135,11 +145,12 @@ class AsyncRedis:
     def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
         """Say where it is, as `Redis` does."""
         redis = library()
-        from redis import asyncio  # noqa: PLC0415  an extra
+        from redis.asyncio import Redis as AsyncServer  # noqa: PLC0415  an extra
         from redis.asyncio.retry import Retry  # noqa: PLC0415
 
         self._errors = (redis.RedisError, OSError)
-        self._server = asyncio.Redis.from_url(url, **limits(Retry, timeout))
+        self._server = opened(AsyncServer, url, limits(Retry, timeout))
+        self._timeout = timeout
         self._breaker = Breaker()
 
     @property
@@ -154,9 +165,10 @@ class AsyncRedis:
         if owed is None:
             return None
         try:
-            if owed:
-                await self._server.delete(*owed)
-            reply = await getattr(self._server, name)(*arguments, **options)
+            async with asyncio.timeout(self._timeout):
+                if owed:
+                    await self._server.delete(*owed)
+                reply = await getattr(self._server, name)(*arguments, **options)
         except self._errors as error:
             self._breaker.failed(error, (*owed, *keys))
             await self._server.connection_pool.disconnect(inuse_connections=False)
@@ -185,6 +197,88 @@ def library() -> ModuleType:
             "redis is not installed", hint="pip install 'turnkeep[redis]'"
         ) from error
     return redis
+
+
+def opened(kind: Any, url: str, options: dict[str, Any]) -> Any:
+    """Make a client of the library for a URL; it connects when it is used.
+
+    :raises turnkeep.errors.Misconfigured: that is no Redis URL
+    """
+    try:
+        return kind.from_url(url, **options)
+    except ValueError as error:
+        raise Misconfigured(
+            f"no Redis URL: {error}", hint="redis://host:6379, rediss:// or unix://"
+        ) from error
+
+
+class Deadline(threading.local):
+    """When the command that this thread waits for has to be done."""
+
+    def __init__(self, seconds: float) -> None:
+        """Take how long a command may last; none has begun."""
+        self._seconds = seconds
+        self._at = math.inf
+
+    def begin(self) -> None:
+        """Begin a command."""
+        self._at = time.monotonic() + self._seconds
+
+    def left(self) -> float:
+        """Give the seconds that are left for it.
+
+        :raises TimeoutError: none
+        """
+        left = min(self._at - time.monotonic(), self._seconds)
+        if left <= 0:
+            raise TimeoutError(f"not done in {self._seconds:g} seconds")
+        return left
+
+
+class Punctual:
+    """A socket that waits until a deadline, however often a byte comes meanwhile."""
+
+    def __init__(self, within: socket, deadline: Deadline) -> None:
+        """Take the socket, whose own timeout begins anew with every byte."""
+        self._socket = within
+        self._deadline = deadline
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the socket in all else."""
+        return getattr(self._socket, name)
+
+    def recv(self, *arguments: Any) -> bytes:
+        """Receive."""
+        return self._in_time(self._socket.recv, *arguments)
+
+    def recv_into(self, *arguments: Any) -> int:
+        """Receive."""
+        return self._in_time(self._socket.recv_into, *arguments)
+
+    def sendall(self, *arguments: Any) -> None:
+        """Send."""
+        return self._in_time(self._socket.sendall, *arguments)
+
+    def _in_time(self, wait: Callable[..., Result], *arguments: Any) -> Result:
+        asked = self._socket.gettimeout()
+        # 0: to look, and not to wait.
+        if asked != 0:
+            self._socket.settimeout(self._deadline.left())
+        try:
+            return wait(*arguments)
+        finally:
+            self._socket.settimeout(asked)
+
+
+def punctual(kind: Any, deadline: Deadline) -> Any:
+    """Give a class of connections whose sockets wait until the deadline."""
+
+    class PunctualConnection(kind):  # type: ignore[misc]
+        def _connect(self) -> Punctual:
+            self.socket_connect_timeout = deadline.left()
+            return Punctual(super()._connect(), deadline)
+
+    return PunctualConnection
 
 
 def limits(retry: Any, timeout: float) -> dict[str, Any]:

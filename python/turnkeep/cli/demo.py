@@ -14,8 +14,8 @@ import click
 import psycopg
 
 from turnkeep import embedded
+from turnkeep.cli.choosing import chosen
 from turnkeep.cli.progress import progress
-from turnkeep.database import choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +91,6 @@ def demo_command(  # noqa: PLR0913  one for each option
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     plan = Plan(turns=turns, workers=workers, seed=seed, seconds=seconds, keep=keep)
     with server(url, keep=keep) as database, progress("turns", turns) as advance:
-        click.echo(f"server: {database}", err=True)
         result = run(
             database.conninfo, plan, lambda text: click.echo(text, err=True), advance
         )
@@ -114,7 +113,7 @@ def server(url: str | None, *, keep: bool) -> Iterator[Database]:
     database is to be kept.
     """
     ran_before = embedded.status() is not None
-    database = choose(url)
+    database = chosen(url, "server")
     try:
         yield database
     finally:

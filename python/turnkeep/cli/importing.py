@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from turnkeep.bundle import project_directory
+from turnkeep.cli.choosing import chosen
 from turnkeep.cli.progress import progress
 from turnkeep.client import Client
-from turnkeep.database import choose
 from turnkeep.importing import Import, read
 
 FINDINGS_SHOWN = 20
@@ -58,8 +58,7 @@ def import_command(
       turnkeep import --database postgresql://user@host/db conversations.json
     """  # noqa: D301
     logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
-    database = choose(url)
-    click.echo(f"database: {database}", err=True)
+    database = chosen(url)
     if database.source == "embedded server":
         from turnkeep.sqitch import deploy  # noqa: PLC0415
 

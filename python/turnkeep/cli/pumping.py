@@ -12,9 +12,9 @@ import click
 
 from turnkeep.cache import Redis, Threads
 from turnkeep.calls import list_events
-from turnkeep.cli.sweeping import Duration, stopping
+from turnkeep.cli.choosing import chosen
+from turnkeep.cli.sweeping import PAUSE, Duration, stopping
 from turnkeep.client import Client
-from turnkeep.database import choose
 from turnkeep.monitor import pump
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--once", is_flag=True, help="Until there is nothing new, then end.")
 @click.option(
     "--every",
-    type=Duration(),
+    type=Duration(PAUSE),
     default="1s",
     show_default=True,
     help="How long to wait when there is nothing new.",
@@ -65,8 +65,7 @@ def pump_command(
       select cron.schedule('turnkeep pump', '1 second', 'select pump_events()')
     """  # noqa: D301
     logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
-    database = choose(url)
-    click.echo(f"database: {database}", err=True)
+    database = chosen(url)
     with Client(database.conninfo, max_size=1) as client, stopping() as stop:
         forget = forgetting(client, redis_url)
         rounds = pump(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from turnkeep.database import choose
+from turnkeep.cli.choosing import chosen
 from turnkeep.errors import TurnkeepError
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ def serve_command(  # noqa: PLR0913  one for each option
             where=f"--host {host}",
             hint="set TURNKEEP_TOKEN, or listen on 127.0.0.1",
         )
-    database = choose(url)
-    click.echo(f"database: {database}", err=True)
+    database = chosen(url)
     app = create_app(
         database.conninfo, redis_url=redis_url, token=token or None, pumps=pumps
     )
@@ -134,8 +133,7 @@ def health_command(*, url: str | None, redis_url: str | None, as_json: bool) -> 
       turnkeep health
       turnkeep health postgresql://user@host/db --json
     """  # noqa: D301
-    database = choose(url)
-    click.echo(f"database: {database}", err=True)
+    database = chosen(url)
     report = asyncio.run(_check(database.conninfo, redis_url))
     if as_json:
         click.echo(json.dumps(report.document(), indent=2))

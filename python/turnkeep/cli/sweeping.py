@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from turnkeep.addresses import SERVICE_KEYS, find_service
+from turnkeep.cli.choosing import chosen
 from turnkeep.client import Client
-from turnkeep.database import choose
 from turnkeep.errors import TurnkeepError, Unavailable
 from turnkeep.storage import DirectoryStorage
 from turnkeep.sweep import Sweeper
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 LISTED = 10_000
+PAUSE = timedelta(seconds=1)
+"""The shortest between two rounds: each asks all that there may be to do."""
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -40,6 +42,10 @@ class Duration(click.ParamType[timedelta]):
     """A number and its unit: 30s, 5m, 24h, 7d."""
 
     name = "duration"
+
+    def __init__(self, least: timedelta = timedelta(0)) -> None:
+        """Take the shortest that is allowed."""
+        self._least = least
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -50,7 +56,11 @@ class Duration(click.ParamType[timedelta]):
         found = re.fullmatch(r"(\d+)([smhd])", str(value))
         if not found:
             self.fail(f"{value!r} is no duration such as 30s, 5m, 24h, 7d", param, ctx)
-        return timedelta(**{UNITS[found[2]]: int(found[1])})
+        duration = timedelta(**{UNITS[found[2]]: int(found[1])})
+        if duration < self._least:
+            seconds = self._least.total_seconds()
+            self.fail(f"{value!r} is less than {seconds:g}s", param, ctx)
+        return duration
 
 
 @click.command()
@@ -66,7 +76,7 @@ class Duration(click.ParamType[timedelta]):
     " sweeper.",
 )
 @click.option("--once", is_flag=True, help="One round. So it is without --every.")
-@click.option("--every", type=Duration(), help="A round each 5m, and so on.")
+@click.option("--every", type=Duration(PAUSE), help="A round each 5m, and so on.")
 @click.option(
     "--grace",
     type=Duration(),
@@ -113,7 +123,9 @@ def sweep_command(  # noqa: PLR0913  one for each option
     at most.
 
     Exit code 0: done; 1: bytes could not be deleted and are tried again by the next
-    sweep, or --reconcile found differences and did not repair them; 2: could not.
+    sweep, or --reconcile found differences and did not repair them; 2: could not, or
+    was stopped before the end. SIGTERM and Ctrl-C end it after the step that it is at,
+    a second one at once; with --every the exit code is 0 then.
 
     \b
       turnkeep sweep --storage /srv/chat/files
@@ -123,15 +135,20 @@ def sweep_command(  # noqa: PLR0913  one for each option
     """  # noqa: D301
     if once and every:
         raise click.UsageError("--once and --every exclude each other")
+    if every and (dry_run or reconcile):
+        raise click.UsageError("--dry-run and --reconcile are done once, not --every")
+    if dry_run and reconcile:
+        raise click.UsageError("--reconcile without --repair is a dry run already")
     if repair and not bucket_ids:
         raise click.UsageError("--repair works on buckets that are named: --bucket")
     if (repair or bucket_ids) and not reconcile:
         raise click.UsageError("--repair and --bucket belong to --reconcile")
+    if reconcile and not place:
+        raise click.UsageError("--reconcile compares with a --storage")
     logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
     with opened(place) as storage:
-        database = choose(url)
-        click.echo(f"database: {database}", err=True)
-        if reconcile:
+        database = chosen(url)
+        if reconcile and storage:
             _reconcile(
                 database.conninfo,
                 storage,
@@ -197,6 +214,8 @@ def _sweep(
                     if as_json
                     else f"{at}  {swept}"
                 )
+                if every is None and stop.is_set():
+                    raise click.Abort
                 if every is None:
                     sys.exit(1 if swept.failed_objects else 0)
             if stop.wait(every.total_seconds()):
@@ -205,10 +224,19 @@ def _sweep(
 
 @contextmanager
 def stopping() -> Iterator[Event]:
-    """Give what is set by SIGTERM and Ctrl-C: the step that runs is finished."""
+    """Give what is set by SIGTERM and Ctrl-C: the step that runs is finished.
+
+    Who sends another does not want to wait for that.
+    """
     stop = Event()
+
+    def hear(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
     before = {
-        number: signal.signal(number, lambda *_: stop.set())
+        number: signal.signal(number, hear)
         for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
@@ -236,7 +264,7 @@ def _list(conninfo: str, grace: timedelta, *, as_json: bool) -> None:
 
 def _reconcile(  # noqa: PLR0913  the options
     conninfo: str,
-    storage: Storage | None,
+    storage: Storage,
     bucket_ids: Sequence[str],
     grace: timedelta,
     *,
@@ -245,8 +273,6 @@ def _reconcile(  # noqa: PLR0913  the options
 ) -> None:
     from turnkeep.sweep import inventory  # noqa: PLC0415
 
-    if storage is None:
-        raise click.UsageError("--reconcile compares with a --storage")
     with _connected(conninfo) as connection:
         chosen = bucket_ids or inventory.buckets(connection)
         found = inventory.compare(connection, storage, chosen, grace)
@@ -290,6 +316,8 @@ def _show(
 def _connected(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
     import psycopg  # noqa: PLC0415
 
+    from turnkeep.transports.postgresql import translate  # noqa: PLC0415
+
     try:
         connection = psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
@@ -297,4 +325,7 @@ def _connected(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
             str(error).strip(), hint="is the server running, and is the URL right?"
         ) from None
     with connection:
-        yield connection
+        try:
+            yield connection
+        except psycopg.Error as error:
+            raise translate(error, "database") from error

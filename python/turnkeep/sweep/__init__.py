@@ -56,6 +56,8 @@ class Swept:
     """Stored objects that were deleted."""
     failed_objects: int = 0
     """Stored objects that could not be deleted now; they are tried again later."""
+    reason: str | None = None
+    """Why the last of them could not be."""
     indexed_messages: int = 0
     pruned_events: int = 0
     purged_responses: int = 0
@@ -71,7 +73,8 @@ class Swept:
             f"{self.purged_responses:,} answers purged",
         ]
         if self.failed_objects:
-            parts.append(f"{self.failed_objects:,} objects to be tried again")
+            failed = f"{self.failed_objects:,} objects to be tried again"
+            parts.append(f"{failed}: {self.reason}" if self.reason else failed)
         return ", ".join(parts)
 
 
@@ -152,6 +155,7 @@ class Sweeper:
             reply = self._client(_report(self.worker, deletions, kept))
             swept.objects += reply.finished
             swept.failed_objects += reply.retried
+            swept.reason = next(reversed(kept.values()), swept.reason)
         return bool(claimed) and is_there
 
 
