@@ -101,6 +101,10 @@ def test_it_shows_what_happens_and_what_fails(
         page.wait_for_selector("#status[data-status=failed]")
         failed = page.locator("#components li[data-component=schema]")
         assert "get_thread" in failed.inner_text()
+
+        assert page.locator("#missing").is_hidden()
+        connection.execute("drop function public.metrics()")
+        page.wait_for_selector("#missing >> text=There are no figures: not deployed")
         assert said == []
 
         page.set_viewport_size({"width": 360, "height": 800})

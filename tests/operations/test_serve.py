@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
+from psycopg.conninfo import make_conninfo
 from starlette.testclient import TestClient
 
 from turnkeep.calls import append_turn, get_thread
@@ -106,6 +107,7 @@ def test_it_says_how_everything_is(
             for family in text_string_to_metric_families(served.get("/metrics").text)
         }
         assert families["turnkeep_up"].samples[0].value == 1
+        assert families["turnkeep_scrape_error"].samples[0].value == 0
         assert families["turnkeep_pending_changes"].samples[0].value == 0
         assert {s.labels["table"] for s in families["turnkeep_rows_inserted"].samples}
         assert families["turnkeep_orphans"].samples[0].value == 0
@@ -194,6 +196,61 @@ def test_as_a_part_of_an_application_it_shows_its_pool_and_calls(
                 assert browser.get(f"/assets/{name}").status_code == 404
 
 
+OLDER = """
+    create or replace function public.metrics() returns jsonb language sql
+    as $$select '{"schema_version": "0"}'::jsonb$$
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "component", "words"),
+    [
+        (OLDER, "metrics", "metrics() is of another release"),
+        ("drop function public.metrics()", "schema", "metrics missing"),
+        ("drop schema public cascade", "schema", "not deployed"),
+        ("", "metrics", "permission denied"),
+    ],
+)
+def test_a_database_that_tells_no_figures_is_shown_with_what_is_known(
+    database: str,
+    connection: psycopg.Connection,
+    change: str,
+    component: str,
+    words: str,
+) -> None:
+    if change:
+        connection.execute(change.encode())
+    else:
+        connection.execute("create role page_stranger login")
+        database = make_conninfo(database, user="page_stranger")
+    try:
+        app = create_app(database, only_local_names=False)
+        with TestClient(app) as browser:
+            assert browser.get("/").status_code == 200
+            report = browser.get("/health")
+            is_up = component == "metrics"
+            assert report.status_code == (200 if is_up else 503)
+            found = report.json()["components"][component]
+            assert found["status"] == ("warning" if is_up else "failed")
+            assert words in found["message"]
+
+            answer = browser.get("/metrics")
+            assert answer.status_code == 200
+            assert "turnkeep_scrape_error 1.0" in answer.text
+            assert f"turnkeep_up {float(is_up)}" in answer.text
+            assert "turnkeep_orphans" not in answer.text
+
+            assert browser.portal
+            feed = app.state.feed.watch()
+            document = json.loads(browser.portal.call(feed.__anext__))
+            assert document["missing"]
+            assert "rates" not in document
+            browser.portal.call(feed.aclose)
+    finally:
+        if not change:
+            connection.execute("drop role page_stranger")
+
+
 def test_a_port_that_is_taken_is_said_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -202,6 +259,24 @@ def test_a_port_that_is_taken_is_said_so() -> None:
         )
     assert isinstance(answer.exception, TurnkeepError)
     assert port in str(answer.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--redis", "bogus"], "no Redis URL"),
+        (["--redis", "bogus", "--no-pump"], "no Redis URL"),
+        (["nonsense"], "nonsense"),
+        (["--host", "no such host", "--token", "t"], "no such host"),
+    ],
+)
+def test_what_is_named_wrongly_is_said_before_it_serves(
+    options: list[str], words: str
+) -> None:
+    url = [] if options == ["nonsense"] else ["host=127.0.0.1 port=1"]
+    answer = CliRunner().invoke(cli, ["serve", "--port", "0", *options, *url])
+    assert isinstance(answer.exception, TurnkeepError)
+    assert words in str(answer.exception)
 
 
 def test_it_does_not_listen_to_everybody_without_a_token() -> None:

@@ -14,13 +14,16 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from support.processes import frozen
+from support.proxy import proxied
 from support.redis import running_redis
+from support.redis_server import redis_server
 from support.servers import servers
 from turnkeep import health as health_module
 from turnkeep.calls import append_turn
 from turnkeep.client import Client
 from turnkeep.embedded.account import Account
 from turnkeep.embedded.throwaway import FORGETFUL, throwaway
+from turnkeep.errors import Misconfigured
 from turnkeep.health import (
     ASKED_THERE,
     Health,
@@ -32,6 +35,7 @@ from turnkeep.serve import sampling
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from turnkeep.calls import NewMessage
     from turnkeep.embedded.cluster import Cluster
@@ -155,8 +159,7 @@ def test_what_is_not_deployed_has_failed(empty_database: str) -> None:
     assert report.status == "failed"
     assert statuses(report) == {
         "schema": "failed",
-        "outbox": "unknown",
-        "events": "unknown",
+        **dict.fromkeys(("outbox", "events", "metrics"), "unknown"),
     }
     assert "turnkeep deploy" in message(report, "schema")
 
@@ -224,8 +227,25 @@ def test_a_role_that_may_not_look_is_told_so(
         connection.execute("drop role health_stranger")
     assert report.status == "warning"
     assert statuses(report) == dict.fromkeys(
-        ("migrations", "outbox", "events"), "warning"
+        ("migrations", "outbox", "events", "metrics"), "warning"
     )
+    assert message(report, "metrics") == "permission denied for function metrics"
+
+
+def test_figures_of_another_release_are_a_warning(
+    database: str, connection: psycopg.Connection
+) -> None:
+    connection.execute(
+        "create or replace function public.metrics() returns jsonb language sql"
+        """ as $$select '{"schema_version": "0"}'::jsonb$$"""
+    )
+    report = check(database)
+    assert statuses(report) == {"metrics": "warning"}
+    assert "another release" in message(report, "metrics")
+    connection.execute("drop function public.metrics()")
+    report = check(database)
+    assert statuses(report) == {"schema": "failed", "metrics": "unknown"}
+    assert "metrics missing" in message(report, "schema")
 
 
 def test_a_slow_worker_is_a_warning(
@@ -265,7 +285,7 @@ def test_a_stream_that_is_held_back_is_a_warning(
     assert status(check(database), "events") == "off"
 
 
-def test_a_locked_table_holds_up_one_check(
+def test_a_locked_table_holds_up_who_reads_it_and_nobody_else(
     database: str, connection: psycopg.Connection
 ) -> None:
     with connection.transaction():
@@ -273,7 +293,7 @@ def test_a_locked_table_holds_up_one_check(
         began = time.monotonic()
         report = check(database, seconds=PATIENCE)
         assert time.monotonic() - began < BOUND
-    assert statuses(report) == {"outbox": "failed"}
+    assert statuses(report) == dict.fromkeys(("outbox", "metrics"), "failed")
     assert report.status == "warning"
 
 
@@ -342,11 +362,12 @@ def test_a_sample_of_a_database_that_hangs_is_given_up(
     async def run() -> None:
         async with checking(own.url) as health:
             monkeypatch.setattr(sampling, "SAMPLE_SECONDS", BOUND)
-            assert await sampling.sample(health.sessions) is None
+            with pytest.raises(sampling.NotSampled, match="not deployed"):
+                await sampling.sample(health.sessions)
             monkeypatch.setattr(sampling, "SAMPLE_SECONDS", 0.5)
             with frozen(own.pid):
                 async with asyncio.timeout(BOUND):
-                    with pytest.raises(TimeoutError):
+                    with pytest.raises(sampling.NotSampled, match="no answer in"):
                         await sampling.sample(health.sessions)
 
     asyncio.run(run())
@@ -449,6 +470,27 @@ def test_redis_that_goes_is_a_warning(database: str) -> None:
     for report in (hanging, gone):
         assert report.status == "warning"
         assert statuses(report) == {"redis": "failed"}
+
+
+@pytest.mark.requires_redis
+@pytest.mark.parametrize("fault", ["be_silent", "drip"])
+def test_a_network_that_keeps_redis_from_answering_is_a_warning(
+    database: str, tmp_path: Path, fault: str
+) -> None:
+    with redis_server(tmp_path) as server, proxied(server.port) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}"
+        getattr(proxy, fault)(*[0.5] if fault == "drip" else [])
+        began = time.monotonic()
+        report = check(database, redis_url=url, seconds=PATIENCE)
+        assert time.monotonic() - began < BOUND
+        assert statuses(report) == {"redis": "failed"}
+        proxy.heal()
+        assert status(check(database, redis_url=url), "redis") == "ok"
+
+
+def test_what_is_no_redis_url_is_refused_at_once(database: str) -> None:
+    with pytest.raises(Misconfigured, match="no Redis URL"):
+        Health(database, redis_url="bogus")
 
 
 def test_an_embedded_server_says_how_much_space_it_has(

@@ -29,6 +29,7 @@ matters has; it is a warning when any other has, or warns.
 | schema | not deployed, or without a function that this release calls | | yes |
 | migrations | changes of this release are not deployed | the database is newer | yes |
 | connections | none is left | 80 % are in use | yes |
+| metrics | | not told: the role may not ask, or it is of another release | no |
 | pool | as many calls wait as it has connections | a call waits | yes |
 | redis | no answer | | no |
 | outbox | | an object is due for an hour, or a deletion failed | no |
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS = 2.0
 VALID_SECONDS = 1.0
-ASKED_THERE = ("schema", "migrations", "connections", "outbox", "events")
+ASKED_THERE = ("schema", "migrations", "connections", "outbox", "events", "metrics")
 MATTERS = ("database", "schema", "migrations", "connections", "pool", "disk")
 
 
@@ -93,6 +94,11 @@ class Report:
         found = {each.finding.status for each in self.components.values()}
         return "warning" if found & {"failed", "warning"} else "ok"
 
+    @property
+    def has_answer(self) -> bool:
+        """Tell whether the database answered at all."""
+        return bool(self.components["database"].finding.details)
+
     def document(self) -> dict[str, Any]:
         """Give it as JSON has it."""
         return {
@@ -124,7 +130,12 @@ class Health:
         pump: Pump | None = None,
         seconds: float = CHECK_SECONDS,
     ) -> None:
-        """Take what to check; `client` and `pump` are this process's own."""
+        """Take what to check; `client` and `pump` are this process's own.
+
+        :raises turnkeep.errors.Misconfigured: what names Redis is no Redis URL
+        """
+        if redis_url is not None:
+            checks.redis_at(redis_url)
         self.sessions = Sessions(conninfo, seconds=0.75 * seconds)
         self._client = client
         self._redis_url = redis_url
@@ -159,6 +170,7 @@ class Health:
             "connections": checks.check_connections(sessions),
             "outbox": checks.check_outbox(sessions),
             "events": checks.check_events(sessions),
+            "metrics": checks.check_metrics(sessions),
             "pool": checks.check_pool(self._client),
             "redis": checks.check_redis(self._redis_url),
             "pump": checks.check_pump(self._pump),
@@ -183,7 +195,7 @@ class Health:
             finding = Finding("failed", f"no answer in {self._seconds:g} seconds")
         except psycopg.errors.InsufficientPrivilege as error:
             finding = Finding("warning", error.diag.message_primary or str(error))
-        except psycopg.errors.UndefinedTable:
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
             finding = Finding("unknown", "not deployed")
         except psycopg.Error as error:
             finding = Finding("failed", checks.reason(error))

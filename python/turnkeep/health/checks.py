@@ -9,11 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from turnkeep import calls
 from turnkeep.bundle import project_directory
+from turnkeep.cache import redis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -211,6 +213,15 @@ async def check_events(sessions: Sessions) -> Finding:
     return Finding("ok", f"{row['lag_seconds']:.1f} s behind", row)
 
 
+async def check_metrics(sessions: Sessions) -> Finding:
+    """Look whether the store tells the figures that the page and Prometheus show."""
+    try:
+        found = await sessions(calls.metrics())
+    except msgspec.ValidationError as error:
+        return Finding("warning", f"metrics() is of another release: {error}")
+    return Finding("ok", f"of release {found.schema_version}")
+
+
 async def check_pool(client: Client | None) -> Finding:
     """Look whether callers queue for the connections of this process."""
     if client is None:
@@ -231,15 +242,10 @@ async def check_redis(url: str | None) -> Finding:
     """Ask Redis for an answer."""
     if url is None:
         return Finding("off", "not used")
-    try:
-        from redis import asyncio as redis  # noqa: PLC0415  an extra
-        from redis.exceptions import RedisError  # noqa: PLC0415
-    except ImportError:
-        return Finding("failed", "the Python package redis is not installed")
-    client = redis.from_url(url, socket_connect_timeout=1, socket_timeout=1)
+    client = redis_at(url)
     try:
         version = (await client.info("server"))["redis_version"]
-    except (RedisError, OSError) as error:
+    except (redis.library().RedisError, OSError) as error:
         return Finding("failed", f"does not answer: {error}")
     finally:
         await client.aclose()
@@ -266,6 +272,18 @@ async def check_disk(data: Path | None) -> Finding:
 def reason(error: psycopg.Error) -> str:
     """Give one line: what the server said, or what kept it from saying anything."""
     return error.diag.message_primary or str(error).strip().splitlines()[-1]
+
+
+def redis_at(url: str) -> Any:
+    """Give a client of Redis that waits for a second, and connects when it is used.
+
+    :raises turnkeep.errors.Misconfigured: that is no Redis URL, or there is no library
+    """
+    redis.library()
+    from redis.asyncio import Redis  # noqa: PLC0415  an extra
+
+    timeouts = {"socket_connect_timeout": 1, "socket_timeout": 1}
+    return redis.opened(Redis, url, timeouts)
 
 
 def embedded_data(conninfo: str) -> Path | None:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-import psycopg
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from psycopg.conninfo import conninfo_to_dict
 from starlette.applications import Starlette
@@ -25,7 +24,7 @@ from turnkeep.serve.exposition import Exposition
 from turnkeep.serve.feed import Feed
 from turnkeep.serve.guard import Gate, Guarded
 from turnkeep.serve.pumping import Pump
-from turnkeep.serve.sampling import sample
+from turnkeep.serve.sampling import NotSampled, sample
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -142,8 +141,8 @@ class Site:
             return _refusal()
         report = await self._health.check()
         found = None
-        if report.status != "failed":
-            with suppress(psycopg.Error, TimeoutError):
+        if report.has_answer:
+            with suppress(NotSampled):
                 found = await sample(self._health.sessions)
         own = [self._metrics.registry] if self._metrics else []
         text = Exposition(report, found, self._client).text(*own)

@@ -70,6 +70,11 @@ class Exposition(Collector):
             yield _gauges(
                 "turnkeep_pool", "What the pool counts.", "what", self._client.pool
             )
+        yield _gauge(
+            "turnkeep_scrape_error",
+            "Whether what the database counts could not be had, and is left out.",
+            self._sample is None,
+        )
         if self._sample is not None:
             yield from _of_server(self._sample)
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
-from turnkeep.serve.sampling import Sample, compare, sample
+from turnkeep.serve.sampling import NotSampled, Sample, compare, sample
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -70,9 +67,13 @@ class Feed:
                 "health": report.document(),
             }
             now = None
-            if report.components["database"].finding.status == "ok":
-                with suppress(psycopg.Error, TimeoutError):
+            if not report.has_answer:
+                document["missing"] = "the database does not answer"
+            else:
+                try:
                     now = await sample(self._health.sessions)
+                except NotSampled as error:
+                    document["missing"] = str(error)
             if now is not None:
                 document |= compare(now, before or now)
                 if self._metrics is not None:

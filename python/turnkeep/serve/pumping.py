@@ -40,7 +40,7 @@ class Pump:
         self._threads = AsyncThreads(self._sessions, self._redis)
         self._cursor = "now"
         self._told = 0
-        self._finding = Finding("unknown", "it has not run yet")
+        self._finding = Finding("unknown", "it has not run yet", {"told": 0})
         self._ended_at = time.monotonic()
 
     async def run(self) -> None:

@@ -6,7 +6,11 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, LiteralString
 
+import msgspec
 import psycopg
+
+from turnkeep.calls import METRICS
+from turnkeep.health.checks import reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,22 +96,32 @@ class Sample:
         return tables
 
 
-async def sample(sessions: Sessions) -> Sample | None:
-    """Count; None: Turnkeep is not deployed, or this role may not look.
+class NotSampled(Exception):
+    """The database does not tell its figures; the text says why."""
 
-    :raises psycopg.Error: the database does not answer
-    :raises TimeoutError: not in SAMPLE_SECONDS
+
+async def sample(sessions: Sessions) -> Sample:
+    """Count, in SAMPLE_SECONDS at most.
+
+    :raises NotSampled: it cannot be counted here, or not now
     """
     try:
         async with asyncio.timeout(SAMPLE_SECONDS):
             [row] = await sessions.ask(QUERY, [RECENT])
+        METRICS.decoder.decode(msgspec.json.encode(row["metrics"]))
+    except TimeoutError as error:
+        raise NotSampled(f"no answer in {SAMPLE_SECONDS:g} seconds") from error
     except (
         psycopg.errors.UndefinedTable,
         psycopg.errors.UndefinedFunction,
-        psycopg.errors.InsufficientPrivilege,
         psycopg.errors.InvalidSchemaName,
-    ):
-        return None
+    ) as error:
+        text = f"not deployed, or of an older release: {reason(error)}"
+        raise NotSampled(text) from error
+    except psycopg.Error as error:
+        raise NotSampled(reason(error)) from error
+    except msgspec.ValidationError as error:
+        raise NotSampled(f"metrics() is of another release: {error}") from error
     return Sample(**row)
 
 

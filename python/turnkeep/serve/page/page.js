@@ -168,6 +168,9 @@ function show(now) {
   byId("updated").textContent =
     `Updated ${new Date(1000 * now.at).toLocaleTimeString("en-GB")}.`;
   byId("tiles").classList.toggle("stale", !now.rates);
+  const missing = now.missing ? `There are no figures: ${now.missing}.` : "";
+  byId("missing").hidden = !missing;
+  if (byId("missing").textContent !== missing) byId("missing").textContent = missing;
   if (!now.rates) return;
   showTiles(now);
   byId("untracked").hidden = now.slowest.length > 0;
