@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from turnkeep import libpq
 
@@ -22,8 +21,7 @@ LIBPQ_VARIABLES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Database:
+class Database(NamedTuple):
     """A connection string and where it came from."""
 
     conninfo: str

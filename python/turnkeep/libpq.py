@@ -13,9 +13,8 @@ import os
 import select
 import sys
 from ctypes import POINTER, c_char_p, c_int, c_void_p
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from turnkeep.quoting import filled
 
@@ -98,8 +97,7 @@ class _Option(ctypes.Structure):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(NamedTuple):
     """What the server says about an error, or a notice; None: nothing."""
 
     severity: str | None = None

@@ -10,7 +10,7 @@ import pytest
 from turnkeep.sqitch import planfile, template
 from turnkeep.sqitch.conffile import ConfigFile
 from turnkeep.sqitch.errors import ConfigError, TemplateError
-from turnkeep.sqitch.plan import parse
+from turnkeep.sqitch.planparser import parse
 
 from .conftest import HEADER, PERSON, STAMP, Workspace
 from .test_vectors import planned, snapshot

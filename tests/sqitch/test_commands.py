@@ -194,7 +194,7 @@ def test_what_only_psql_can_do_goes_through_psql(
     path = place / "x.sql"
     path.write_text(f"create table made (n int);\nselect 1 as n {command}\n")
     client = str(pg_server.binaries.directory / "psql")
-    loaded = scripts.load(path, "deploy", {}, client)
+    loaded = scripts.load(path, "deploy", {}, lambda: client)
     assert (loaded.client, loaded.separate) == (
         client,
         f"{path}:2: {command.partition(' ')[0]} is not supported here",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from turnkeep.sqitch import plan
+from turnkeep.sqitch import plan, planparser
 from turnkeep.sqitch.errors import PlanError, UnknownChangeError
 from turnkeep.sqitch.identity import canonical_uri
 
@@ -31,7 +31,7 @@ def described(parsed: plan.Plan) -> dict[str, Any]:
     return {
         "project": parsed.project,
         "uri": None if parsed.uri is None else canonical_uri(parsed.uri),
-        "syntax_version": plan.SYNTAX_VERSION,
+        "syntax_version": planparser.SYNTAX_VERSION,
         "changes": [
             {
                 "name": each.name,
@@ -72,7 +72,9 @@ def expected(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse(*lines: str, header: str = HEADER) -> plan.Plan:
-    return plan.parse(header + "".join(f"{line}\n" for line in lines), "sqitch.plan")
+    return planparser.parse(
+        header + "".join(f"{line}\n" for line in lines), "sqitch.plan"
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
@@ -80,10 +82,10 @@ def test_a_recorded_plan_is_read_alike(case: dict[str, Any]) -> None:
     result = expected(case)
     message = OURS.get(case["case"], result.get("error"))
     if message is None:
-        assert described(plan.parse(case["plan"], "{file}")) == result
+        assert described(planparser.parse(case["plan"], "{file}")) == result
         return
     with pytest.raises(PlanError) as caught:
-        plan.parse(case["plan"], "{file}")
+        planparser.parse(case["plan"], "{file}")
     assert caught.value.message == message
     if " at line " in message:
         line = int(message.partition(" at line ")[2].partition(":")[0])
@@ -103,17 +105,17 @@ def test_a_dependency_error_knows_the_line_of_the_change() -> None:
 
 def test_bytes_that_are_not_utf8_are_an_error_with_a_line() -> None:
     with pytest.raises(PlanError, match="at line 2: byte 0xff is not UTF-8") as caught:
-        plan.decode(b"%project=p\n%uri=\xff\n", "sqitch.plan")
+        planparser.decode(b"%project=p\n%uri=\xff\n", "sqitch.plan")
     assert caught.value.line == 2
 
 
 def test_a_name_may_end_in_a_combining_mark() -> None:
-    assert plan.is_name("cafe\u0301")
+    assert planparser.is_name("cafe\u0301")
 
 
 @pytest.mark.parametrize("name", ["a/6", ".a", "a.", "a b", "a@b", "", "a:b"])
 def test_an_illegal_name_is_refused(name: str) -> None:
-    assert not plan.is_name(name)
+    assert not planparser.is_name(name)
 
 
 def test_a_bare_identifier_is_a_dependency_of_any_project() -> None:

@@ -11,7 +11,7 @@ import pytest
 from turnkeep.cli import COMMANDS
 from turnkeep.sqitch import config, dates
 from turnkeep.sqitch.errors import ConfigError, PlanError
-from turnkeep.sqitch.plan import parse
+from turnkeep.sqitch.planparser import parse
 
 from .conftest import HEADER, PERSON, STAMP, Workspace
 from .test_plan import CASES

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -108,7 +107,7 @@ def log_command(  # noqa: PLR0913 - the options of the verb
             )
         )
     if as_json:
-        document = {"events": [asdict(event) for event in found]}
+        document = {"events": [event._asdict() for event in found]}
         click.echo(json.dumps(work.document | document, indent=2))
     elif not is_initialized:
         click.echo(f"Database {name} has not been initialized for Sqitch")

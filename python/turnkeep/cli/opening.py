@@ -184,7 +184,7 @@ def on_database(
     return decorate
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Opening:
     """What the options say about project and database."""
 

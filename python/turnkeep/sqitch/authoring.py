@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turnkeep.sqitch import config as configuration
-from turnkeep.sqitch import plan as planning
-from turnkeep.sqitch import planfile, template
+from turnkeep.sqitch import planfile, planparser, template
 from turnkeep.sqitch.errors import AuthoringError, EmptyNoteError, UnknownChangeError
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class Note:
     def text(self, action: str, what: str, scripts: Iterable[Path] = ()) -> str:
         """Give the note. Raises EmptyNoteError when the editor was left without one."""
         if self.given.strip():
-            return planning.decode_note(self.given)
+            return planparser.decode_note(self.given)
         listed = "".join(f"\n    {path}" for path in scripts)
         prompt = (
             "Please enter a note for your change. Lines starting with '#' will\n"
@@ -323,7 +322,7 @@ def bundle(
             _copy(target.plan_file, copied)
         else:
             say(f"Writing plan from {start or '@ROOT'} to {end or '@HEAD'}")
-            text = planning.decode(target.plan_file.read_bytes(), plan.file)
+            text = planparser.decode(target.plan_file.read_bytes(), plan.file)
             _write(copied, planfile.part(text, plan, *ends).encode())
         say("Writing scripts")
         for change in plan.changes[ends[0] : ends[1] + 1]:
@@ -347,14 +346,14 @@ def _ends(plan: Plan, start: str | None, end: str | None) -> tuple[int, int]:
 
 
 def _check_name(name: str, kind: str) -> None:
-    if name in planning.RESERVED:
+    if name in planparser.RESERVED:
         raise AuthoringError(f'"{name}" is a reserved name')
     if _SHA1.match(name):
         raise AuthoringError(
             f'"{name}" is invalid because it could be confused with a SHA1 ID'
         )
     is_tag = kind == "tag"
-    if not planning.is_name(name) or (is_tag and "/" in name):
+    if not planparser.is_name(name) or (is_tag and "/" in name):
         rule = _NAME_RULE.format(slash='"/", ' if is_tag else "")
         raise AuthoringError(f'"{name}" is invalid: {kind}s {rule}')
 
@@ -369,7 +368,7 @@ def _depends(
     found: list[Depend] = []
     for text in [*requires, *(f"!{each.removeprefix('!')}" for each in conflicts)]:
         try:
-            depend = planning.parse_depend(text, plan.project)
+            depend = planparser.parse_depend(text, plan.project)
         except ValueError:
             depend = None
         if depend is None:
@@ -389,9 +388,9 @@ def _depends(
 def _rewrite(project: Project, change: Callable[[str, Plan], str]) -> None:
     """Change a plan file, once it is sure that the result is a plan."""
     path = project.target.plan_file
-    text = planning.decode(path.read_bytes(), str(path))
+    text = planparser.decode(path.read_bytes(), str(path))
     changed = change(text, project.plan)
-    planning.parse(changed, str(path))
+    planparser.parse(changed, str(path))
     _write(path, changed.encode())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from turnkeep.sqitch.script import control
 from turnkeep.sqitch.watching import again
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from turnkeep.libpq import Connection, Result
     from turnkeep.sqitch.messages import Messages
@@ -120,7 +121,7 @@ class Commands:
         self.messages.send([Part(sql, part.script, None, part.where, part.output)])
 
     def _put_whole(self, part: Part) -> None:
-        if part.statement and meta.copies(part.statement, "to", "stdout"):
+        if part.statement and part.statement.copies("to", "stdout"):
             self.messages.copy(part)
         else:
             self.messages.send([part])
@@ -199,6 +200,47 @@ class Commands:
             "HOST": connection.host,
             "PORT": connection.port,
         }
+
+
+@contextmanager
+def reading(
+    messages: Messages, script: Script, output: Output, *, is_verify: bool
+) -> Iterator[Iterator[Statement]]:
+    """Read a script while it runs: do what psql's commands say, give the statements."""
+    psql = meta.Psql(dict(script.variables))
+    commands = Commands(messages, psql, output, script, is_verify)
+
+    def settle() -> None:
+        messages.flush()
+        if messages.rows is not None:
+            psql.variables |= {
+                "ERROR": "false",
+                "ROW_COUNT": str(messages.rows),
+                "SQLSTATE": "00000",
+            }
+
+    def run_shell(command: str) -> str:
+        return shell(command, psql.environment, messages.report)
+
+    def statements() -> Iterator[Statement]:
+        for action in psql.read(script.text, script.file):
+            if isinstance(action, Statement):
+                yield action
+            else:
+                commands.perform(action)
+
+    psql.run_shell, psql.settle = run_shell, settle
+    psql.variables |= {
+        "LASTOID": "0",
+        "LAST_ERROR_MESSAGE": "",
+        "LAST_ERROR_SQLSTATE": "00000",
+    }
+    messages.rows = None
+    try:
+        yield statements()
+        messages.flush()
+    finally:
+        output.close()
 
 
 def run_client(

@@ -88,16 +88,14 @@ class Config:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """Who deploys: the registry's committer."""
 
     name: str
     email: str
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """Where to deploy and where the project's files are.
 
     ``name`` is what messages call the database; ``conninfo`` is None as long as neither

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from turnkeep.sqitch import config as configuration
-from turnkeep.sqitch import plan as planning
-from turnkeep.sqitch import planfile
+from turnkeep.sqitch import planfile, planparser
 from turnkeep.sqitch.conffile import ConfigFile
 from turnkeep.sqitch.errors import AuthoringError, ConfigError, PlanError
 from turnkeep.sqitch.project import read_plan
@@ -75,7 +74,7 @@ class Setup:
 
         Raises SqitchError: another project has its plan here.
         """
-        if not planning.is_name(project):
+        if not planparser.is_name(project):
             raise AuthoringError(
                 f'invalid project name "{project}": project names must not begin with '
                 'punctuation, contain "@", ":", "#", or blanks, or end in punctuation '

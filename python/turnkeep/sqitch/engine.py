@@ -7,14 +7,12 @@ deployed but unrecorded.
 
 from __future__ import annotations
 
-import random
-import shutil
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from turnkeep.sqitch import checks, losses, upgrading
+from turnkeep.sqitch import checks
 from turnkeep.sqitch import script as scripts
 from turnkeep.sqitch.errors import (
     BlockedError,
@@ -28,11 +26,8 @@ from turnkeep.sqitch.errors import (
     UnknownChangeError,
     VerifyFailedError,
 )
-from turnkeep.sqitch.registry import Deployed, Registry, from_plan
-from turnkeep.sqitch.resuming import Progress, forget
-from turnkeep.sqitch.reverting import Reversion
+from turnkeep.sqitch.registry import RELEASE, Deployed, Registry, from_plan
 from turnkeep.sqitch.session import RUN_LOCK, Session
-from turnkeep.sqitch.verification import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +38,7 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.plan import Change, Depend
     from turnkeep.sqitch.project import Project
     from turnkeep.sqitch.report import Report
+    from turnkeep.sqitch.resuming import Progress
     from turnkeep.sqitch.script import Script
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
@@ -51,7 +47,7 @@ _FIRST_REST, _LONGEST_REST = 0.1, 5.0
 """Seconds between two attempts at a change that did not get its locks."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Engine:
     """One run on one database."""
 
@@ -72,8 +68,6 @@ class Engine:
     registry: Registry = field(init=False)
     session: Session = field(init=False)
     _is_locked: bool = field(init=False, default=False)
-    _client: str | None = field(init=False)
-    """The psql for scripts that need one, None when there is none."""
     _psql_variables: Mapping[str, str] = field(init=False)
     """All that a script begins with."""
 
@@ -89,11 +83,6 @@ class Engine:
             target.name,
             self.session.write,
         )
-        config = self.project.config
-        named = config.get(f"target.{target.name}.client") or config.get(
-            "engine.pg.client"
-        )
-        self._client = shutil.which(named or "psql")
         self._psql_variables = self._begin_variables()
 
     def deploy(
@@ -183,8 +172,10 @@ class Engine:
             for each in changes
         ]
         width = max(len(each.label) for each in changes)
-        forget(self.connection, self.registry.schema, "deploy")
-        tables = self._tables_of(loaded)
+        self.forget_progress()
+        from turnkeep.sqitch.reverting import tables_of  # noqa: PLC0415
+
+        tables = tables_of(self.session, loaded)
         for change, script in zip(changes, loaded, strict=True):
             self.revert_change(change, script, width, tables=tables)
         return True
@@ -194,6 +185,8 @@ class Engine:
 
         Raises VerifyFailedError when anything is wrong, after all was looked at.
         """
+        from turnkeep.sqitch.verification import Verification  # noqa: PLC0415
+
         self.registry.check_version()
         Verification(
             self.project,
@@ -218,7 +211,7 @@ class Engine:
 
     def load_script(self, path: Path, kind: scripts.Kind) -> Script:
         """Read a script, and say so when it cannot be one transaction."""
-        loaded = scripts.load(path, kind, self._psql_variables, self._client)
+        loaded = scripts.load(path, kind, self._psql_variables, self._find_psql)
         if loaded.separate and kind != "verify":
             self.report.vent(
                 f"{loaded.separate}; the script and its registry entry are committed "
@@ -249,6 +242,8 @@ class Engine:
         """
         started = time.monotonic()
         self.report.begin("-", change.label, width)
+        from turnkeep.sqitch.reverting import Reversion  # noqa: PLC0415
+
         reversion = Reversion(self.session, self.registry, self.variables, tables)
         try:
             if script and script.separate:
@@ -276,23 +271,6 @@ class Engine:
             raise
         self.report.end(ok=True, seconds=time.monotonic() - started)
 
-    def _tables_of(self, loaded: Sequence[Script | None]) -> frozenset[str]:
-        """Find out which tables that scripts drop by name are there."""
-        names = {
-            name
-            for script in loaded
-            if script and losses.scope(script) == "tables"
-            for name in losses.dropped(script)
-        }
-        if not names:
-            return frozenset()
-        try:
-            rows = self.session.ask(losses.TABLES, sorted(names))
-        except ScriptFailedError:
-            # One of them is no name; the script that has it will say so.
-            return frozenset()
-        return frozenset(name for (name,) in rows)
-
     def patiently(self, attempt: Callable[[], None]) -> None:
         """Try, and try again while locks are missing, for ``max_wait`` seconds.
 
@@ -302,7 +280,7 @@ class Engine:
         try:
             self._try(attempt)
         finally:
-            self.session.watcher.close()
+            self.session.stop_watching()
 
     def _try(self, attempt: Callable[[], None]) -> None:
         deadline = time.monotonic() + self.max_wait
@@ -326,15 +304,25 @@ class Engine:
                         hint="let what holds the lock come to its end, or wait for it "
                         "longer with --max-wait",
                     ) from error
+                from random import uniform  # noqa: PLC0415 - hardly any run waits
+
                 # Two runs that block one another must not do so again at once.
-                time.sleep(min(left, rest * random.uniform(0.5, 1.5)))  # noqa: S311
+                time.sleep(min(left, rest * uniform(0.5, 1.5)))  # noqa: S311
                 rest = min(rest * 2, _LONGEST_REST)
             else:
                 return
 
     def progress(self, change_id: str, kind: scripts.Kind) -> Progress:
         """Give how far a script that runs outside a transaction has come."""
+        from turnkeep.sqitch.resuming import Progress  # noqa: PLC0415
+
         return Progress(self.connection, self.registry.schema, change_id, kind)
+
+    def forget_progress(self) -> None:
+        """Forget how far deploy scripts have come: what they stood on goes."""
+        from turnkeep.sqitch.resuming import forget  # noqa: PLC0415
+
+        forget(self.connection, self.registry.schema, "deploy")
 
     def _lock(self) -> None:
         """Keep other runs out.
@@ -372,13 +360,18 @@ class Engine:
         if not self.registry.is_initialized():
             return -1
         version = self.registry.check_version(may_be_older=True)
-        upgrading.upgrade_from(self, version)
+        if float(version) < float(RELEASE):
+            from turnkeep.sqitch.upgrading import upgrade_from  # noqa: PLC0415
+
+            upgrade_from(self, version)
         latest = self.registry.latest()
         position = self.position_of(latest)
         if latest is None:
             return -1
         if latest.script_hash == latest.id:
-            upgrading.write_hashes(self)
+            from turnkeep.sqitch.upgrading import write_hashes  # noqa: PLC0415
+
+            write_hashes(self)
         self.registry.log_tags(self.project.plan.changes[position], self.project.person)
         self.session.flush()
         return position
@@ -431,6 +424,14 @@ class Engine:
                 self.report.vent(f"Verify script {path} does not exist")
         return _Loaded(script_hash, deploy, check)
 
+    def _find_psql(self) -> str | None:
+        """Find the psql for scripts that need one."""
+        from shutil import which  # noqa: PLC0415 - hardly any script does
+
+        config = self.project.config
+        named = config.get(f"target.{self.project.target.name}.client")
+        return which(named or config.get("engine.pg.client") or "psql")
+
     def _begin_variables(self) -> dict[str, str]:
         here = self.connection
         return {
@@ -449,8 +450,7 @@ class Engine:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
+class _Loaded(NamedTuple):
     """The scripts of a pending change, read before anything is deployed."""
 
     hash: str
@@ -566,6 +566,8 @@ class _Deployment:
             session.verify_alone(verify)
         except VerifyFailedError:
             reverted = from_plan(change, self.engine.registry.project)
+            from turnkeep.sqitch.reverting import Reversion  # noqa: PLC0415
+
             Reversion(session, self.engine.registry, {}).run(
                 reverted,
                 self._revert_script(change),
@@ -607,7 +609,7 @@ class _Deployment:
             try:
                 if script := self._revert_script(change):
                     session.run_alone(script)
-                forget(session.connection, self.engine.registry.schema, "deploy")
+                self.engine.forget_progress()
             except SqitchError as error:
                 self.engine.report.vent(str(error))
             raise
@@ -627,7 +629,7 @@ class _Deployment:
     def _roll_back(self, done: Sequence[Change], back_to: str | None) -> None:
         report, project = self.engine.report, self.engine.registry.project
         # The steps of the change that failed stood on what goes now.
-        forget(self.engine.connection, self.engine.registry.schema, "deploy")
+        self.engine.forget_progress()
         report.vent(f"Reverting to {back_to}" if back_to else "Reverting all changes")
         try:
             for change in reversed(done):

@@ -241,7 +241,7 @@ def _color(name: str | None, event: str) -> str:
 
 
 def _attribute(name: str | None, event: Event) -> str:
-    if not name or name not in Event.__dataclass_fields__:
+    if not name or name not in Event._fields:
         raise ConfigError(f"{name} is not a valid change attribute")
     value = getattr(event, name)
     if isinstance(value, tuple):

@@ -15,7 +15,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 from turnkeep.sqitch.errors import ScriptError
 
@@ -55,21 +56,17 @@ _IDENTIFIER_END = re.compile(r'[^"]*"')
 _LINE_END = re.compile(r"[\n\r]|\Z")
 _COMMAND = re.compile(r"\\([^\s\\]*)")
 _ARGUMENT_SPACE = re.compile(r"[ \t\f\v]+")
-_ARGUMENT_TOKEN = re.compile(
-    rf"""
+# Only commands have arguments: these are compiled when they are used first.
+_ARGUMENT_TOKEN = rf"""
       (?P<quoted>'(?:[^'\\\n\r]|\\.|'')*')
     | (?P<double>"[^"\n\r]*")
     | (?P<variable>{_VARIABLE})
     | (?P<backtick>`[^`\n\r]*`)
     | (?P<open>['"`])
     | (?P<other>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_SHELL_VARIABLE = re.compile(rf":(?:{_LETTER_OR_DIGIT}+|'{_LETTER_OR_DIGIT}+')")
-_ARGUMENT_ESCAPE = re.compile(
-    r"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL
-)
+"""
+_SHELL_VARIABLE = rf":(?:{_LETTER_OR_DIGIT}+|'{_LETTER_OR_DIGIT}+')"
+_ARGUMENT_ESCAPE = r"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|((?s:.)))"
 _CONTROL = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "f": "\f"}
 _NAME = re.compile(rf"{_LETTER_OR_DIGIT}+")
 _SHELL_SAFE = re.compile(r"[A-Za-z0-9\-_./:]+")
@@ -80,8 +77,7 @@ _TOKENS_KEPT = 64
 _ASCII = 0x80
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One statement as it goes to the server, without its semicolon."""
 
     sql: str
@@ -112,17 +108,20 @@ class Statement:
         index = self.sql.count("\n", 0, position - 1)
         return f"{self.file}:{self.lines[min(index, len(self.lines) - 1)]}"
 
+    def copies(self, direction: str, end: str) -> bool:
+        """Tell whether it is a COPY with this end: FROM STDIN, TO STDOUT."""
+        tokens = self.tokens
+        return tokens[0] == "copy" and (direction, end) in pairwise(tokens)
 
-@dataclass(frozen=True, slots=True)
-class Command:
+
+class Command(NamedTuple):
     r"""One of psql's commands begins: ``\name``."""
 
     name: str
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(NamedTuple):
     """An argument of a command, and whether a quote or a variable was in it."""
 
     text: str
@@ -157,7 +156,7 @@ def is_variable_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Source:
     """The text while parts of it are replaced, and the line each part came from."""
 
@@ -185,8 +184,7 @@ class _Source:
         self.lines[first:] = [line, after, *self.lines[last:]]
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     r"""How far a statement had come when ``\if`` interrupted it."""
 
     position: int
@@ -196,7 +194,7 @@ class Mark:
     tokens: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Scanner:
     """Reads one file, piece by piece: what a variable is may depend on what was run.
 
@@ -295,8 +293,9 @@ class Scanner:
         if self._position >= end or text[self._position] == "\\":
             return None
         argument, is_quoted = "", False
+        tokens = re.compile(_ARGUMENT_TOKEN, re.VERBOSE | re.DOTALL)
         while self._position < end and text[self._position] not in " \t\f\v\\":
-            token = _ARGUMENT_TOKEN.match(text, self._position, end)
+            token = tokens.match(text, self._position, end)
             assert token is not None  # noqa: S101 - the last alternative is any
             if token["open"]:
                 raise self._error(self._command, "a quote is not closed")
@@ -472,7 +471,7 @@ class Scanner:
 
     def _argument(self, token: re.Match[str]) -> str:
         if token["quoted"]:
-            return _ARGUMENT_ESCAPE.sub(self._unescape, token[0][1:-1])
+            return re.sub(_ARGUMENT_ESCAPE, self._unescape, token[0][1:-1])
         if token["variable"]:
             value = self._expansion(token[0])
             return token[0] if value is None else value
@@ -489,7 +488,7 @@ class Scanner:
                 return found[0]
             return quote_shell(value) if found[0][1] == "'" else value
 
-        return self.shell(_SHELL_VARIABLE.sub(fill, command)).removesuffix("\n")
+        return self.shell(re.sub(_SHELL_VARIABLE, fill, command)).removesuffix("\n")
 
     def _unescape(self, found: re.Match[str]) -> str:
         octal, hexadecimal, letter = found.groups()

@@ -10,8 +10,7 @@ front of a savepoint.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from turnkeep.sqitch.script import words
 
@@ -64,8 +63,7 @@ _COUNT_LIMIT = 256 * 2**20
 """Bytes up to which rows are counted; a larger table's number is the estimate."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A table at one moment."""
 
     oid: int
@@ -78,8 +76,7 @@ class Table:
     """Number and name of each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Suspects:
+class Suspects(NamedTuple):
     """What is to be counted as it was before the script."""
 
     tables: tuple[Table, ...]

@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from turnkeep import libpq
 from turnkeep.libpq import FATAL_ERROR, IDLE
-from turnkeep.sqitch import psql as meta
 from turnkeep.sqitch.errors import (
     BlockedError,
     RegistryError,
@@ -24,7 +23,6 @@ from turnkeep.sqitch.errors import (
 )
 from turnkeep.sqitch.script import words
 from turnkeep.sqitch.server import lost, said
-from turnkeep.sqitch.watching import Blocker, Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.output import Output
     from turnkeep.sqitch.report import Report
     from turnkeep.sqitch.script import Script
+    from turnkeep.sqitch.watching import Blocker, Watcher
 
 # Servers before the repairs of CVE-2024-10978 forget the login's own role with the
 # session authorization.
@@ -59,8 +58,7 @@ _SEPARATOR = "set local turnkeep.step = ''"
 # which of the two has spoken.
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One statement of a message."""
 
     sql: str
@@ -80,7 +78,7 @@ class NotParsedError(Exception):
     """The server could not parse a message, and has done nothing of it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Messages:
     """A connection, and what is queued for it."""
 
@@ -93,7 +91,7 @@ class Messages:
     long as it takes."""
     blockers: list[Blocker] = field(init=False, default_factory=list)
     """For whom the last statement waited."""
-    watcher: Watcher = field(init=False)
+    _watcher: Watcher | None = field(init=False, default=None)
     _queue: list[Part] = field(init=False, default_factory=list)
     _size: int = field(init=False, default=0)
     _running: Part | None = field(init=False, default=None)
@@ -108,7 +106,6 @@ class Messages:
 
     def __post_init__(self) -> None:
         """Listen to what the server says while a script runs."""
-        self.watcher = Watcher(self.connection)
         self.connection.listen(self._notice)
 
     @property
@@ -145,7 +142,7 @@ class Messages:
         part = Part(
             statement.sql, script, statement, statement.where, output, is_verify
         )
-        if statement.data is not None or meta.copies(statement, "to", "stdout"):
+        if statement.data is not None or statement.copies("to", "stdout"):
             self.flush()
             self.copy(part)
         elif statement.is_several:
@@ -257,6 +254,12 @@ class Messages:
         self._elsewhere = connection
         connection.listen(self._notice)
 
+    def stop_watching(self) -> None:
+        """End the session that looks at who blocks, if there is one."""
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+
     def leave(self) -> None:
         """Come back, and end the session that was elsewhere."""
         if self._elsewhere is not None:
@@ -294,8 +297,13 @@ class Messages:
 
     def _look(self) -> None:
         """See who blocks what has been running for a while."""
-        if self._elsewhere is None:
-            self.blockers = self.watcher.blockers() or self.blockers
+        if self._elsewhere is not None:
+            return
+        if self._watcher is None:
+            from turnkeep.sqitch.watching import Watcher  # noqa: PLC0415
+
+            self._watcher = Watcher(self.connection)
+        self.blockers = self._watcher.blockers() or self.blockers
 
     @contextmanager
     def _copying(self, part: Part) -> Iterator[None]:

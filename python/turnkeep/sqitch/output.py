@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -11,12 +10,13 @@ from turnkeep.sqitch.errors import ScriptFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from subprocess import Popen
 
     from turnkeep.libpq import Result
     from turnkeep.sqitch.report import Report
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Output:
     """The output of one script."""
 
@@ -29,7 +29,7 @@ class Output:
     _line: str = field(init=False, default="")
     """What was written of a line that is not at its end."""
     _file: IO[bytes] | None = field(init=False, default=None)
-    _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
+    _process: Popen[bytes] | None = field(init=False, default=None)
 
     def say(self, text: str, *, ends_line: bool = True) -> None:
         """Write a text to stdout."""
@@ -76,6 +76,8 @@ class Output:
                 self.data(written)
         self._file = self._process = None
         if to and to.startswith("|"):
+            import subprocess  # noqa: PLC0415 - hardly any script does this
+
             self._process = subprocess.Popen(  # noqa: S602 - as the script says
                 to[1:],
                 env=environment,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from turnkeep.sqitch import identity
-from turnkeep.sqitch.plan import SYNTAX_VERSION
+from turnkeep.sqitch.planparser import SYNTAX_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

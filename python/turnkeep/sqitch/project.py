@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from turnkeep.sqitch import config as configuration
-from turnkeep.sqitch import plan as planning
+from turnkeep.sqitch import planparser
 from turnkeep.sqitch.errors import (
     ConfigError,
     PlanError,
     ScriptError,
     UnknownChangeError,
 )
+from turnkeep.sqitch.plan import absent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.script import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(NamedTuple):
     """What a command works with: everything but the connection."""
 
     config: Config
@@ -70,7 +69,7 @@ class Project:
 
     def reread(self) -> Project:
         """Read the plan again: another branch may be checked out."""
-        return replace(self, plan=read_plan(self.target.plan_file))
+        return self._replace(plan=read_plan(self.target.plan_file))
 
     def show(self, kind: str, key: str) -> bytes:
         """Give what describes a change or a tag, or the text of one of its scripts.
@@ -142,15 +141,14 @@ def open_project(  # noqa: PLR0913 - what the command line may say
     resolved = configuration.target(
         config, directory, target, environ=environ, parts=parts
     )
-    resolved = replace(
-        resolved,
+    resolved = resolved._replace(
         registry=registry or resolved.registry,
         plan_file=plan_file or resolved.plan_file,
     )
     return Project(
         config=config,
         target=resolved,
-        plan=planning.absent(str(resolved.plan_file))
+        plan=absent(str(resolved.plan_file))
         if may_lack_plan and not resolved.plan_file.exists()
         else read_plan(resolved.plan_file),
         person=configuration.person(config, environ),
@@ -197,7 +195,7 @@ def projects_to_write(  # noqa: PLR0913 - what the command line may say
     return found, [
         Project(config, each, read_plan(each.plan_file), person)
         for each in (
-            replace(target, plan_file=plan_file or target.plan_file)
+            target._replace(plan_file=plan_file or target.plan_file)
             for target in chosen_targets
         )
     ]
@@ -217,7 +215,7 @@ def read_plan(path: Path) -> Plan:
         raise PlanError(
             f"Plan file {path} cannot be read: {error.strerror}", file=str(path)
         ) from None
-    return planning.parse(planning.decode(content, str(path)), str(path))
+    return planparser.parse(planparser.decode(content, str(path)), str(path))
 
 
 def path_segments(

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from turnkeep.sqitch.errors import NeedsPsqlError, ScriptError
 from turnkeep.sqitch.lexer import Command, Scanner, Statement, is_variable_name
@@ -66,9 +65,7 @@ _OTHER_COMMANDS = frozenset(
     """.split()  # noqa: SIM905 - they read better so
 )
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-_COPY_TOKEN = re.compile(
-    r"""\s*(?P<text>"(?:[^"]|"")*"|'(?:[^']|'')*'|[.,();]|[^\s.,();"']+)"""
-)
+_COPY_PART = r"""\s*(?P<text>"(?:[^"]|"")*"|'(?:[^']|'')*'|[.,();]|[^\s.,();"']+)"""
 _HINT = (
     "turnkeep runs scripts itself, without psql, and finds no psql to run this one; "
     "install psql, or name it with engine.pg.client in sqitch.conf"
@@ -76,8 +73,7 @@ _HINT = (
 _MAXIMUM_DEPTH = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Echo:
+class Echo(NamedTuple):
     """A text to be shown: on stdout, on stderr, or where the rows go."""
 
     text: str
@@ -86,32 +82,28 @@ class Echo:
     ends_line: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Shell:
+class Shell(NamedTuple):
     r"""A command of the shell: ``\!``."""
 
     command: str
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Redirect:
+class Redirect(NamedTuple):
     """From now on rows go into a file, or, behind ``|``, to a program; None: stdout."""
 
     to: str | None
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Show:
+class Show(NamedTuple):
     """From now on NULL, or what stands between fields or rows, looks like this."""
 
     what: Literal["null", "fieldsep", "recordsep"]
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     r"""A statement whose rows have a use: ``\gset``, ``\gexec``, ``\g file``."""
 
     statement: Statement
@@ -119,8 +111,7 @@ class Send:
     argument: str
 
 
-@dataclass(frozen=True, slots=True)
-class CopyFile:
+class CopyFile(NamedTuple):
     r"""``\copy``: the statement, and the file or program at this end."""
 
     statement: Statement
@@ -130,8 +121,7 @@ class CopyFile:
     is_program: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Connect:
+class Connect(NamedTuple):
     r"""``\connect``: database, user, host, port, or one connection string."""
 
     arguments: tuple[str | None, ...]
@@ -141,7 +131,7 @@ class Connect:
 Action = Statement | Echo | Shell | Redirect | Show | Send | CopyFile | Connect
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Psql:
     """psql's state while a script and what it includes are read."""
 
@@ -230,7 +220,7 @@ class Psql:
             raise scanner.error(f"\\{name} behind \\restrict")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Branch:
     r"""An ``\if`` that is not closed yet."""
 
@@ -243,7 +233,7 @@ class _Branch:
         return self.state in ("taken", "maybe")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _File:
     """One file that is being read."""
 
@@ -274,12 +264,12 @@ class _File:
         self.previous = found
         if self.is_unsure:
             self.psql.unsure.append(found)
-        if copies(found, "from", "stdin"):
+        if found.copies("from", "stdin"):
             self.psql.is_dynamic = True
             if found.is_several:
                 raise needs_psql("\\; and COPY FROM STDIN", found.where)
-            return replace(found, data=self.scanner.take_data())
-        if copies(found, "to", "stdout"):
+            return found._replace(data=self.scanner.take_data())
+        if found.copies("to", "stdout"):
             self.psql.is_dynamic = True
             if found.is_several:
                 raise needs_psql("\\; and COPY TO STDOUT", found.where)
@@ -471,7 +461,7 @@ class _File:
         statement = self.scanner.take_statement() or self.previous
         if statement is None:
             return
-        if copies(statement, "from", "stdin"):
+        if statement.copies("from", "stdin"):
             raise needs_psql(f"COPY FROM STDIN with \\{command.name}", command.where)
         self.previous = statement
         if use == "gset" and self.psql.is_preview:
@@ -503,7 +493,7 @@ class _File:
         statement = Statement(sql, ("copy",), (number,), self.scanner.file)
         if end in ("stdin", "stdout", "pstdout") and not is_program:
             if is_in:
-                statement = replace(statement, data=self.scanner.take_data())
+                statement = statement._replace(data=self.scanner.take_data())
             end = None
         yield CopyFile(statement, is_in, end and end[1:], is_program)
 
@@ -585,12 +575,6 @@ def is_special(name: str) -> bool:
     return name in _BEHAVIOUR
 
 
-def copies(statement: Statement, direction: str, end: str) -> bool:
-    """Tell whether a statement is a COPY with this end: FROM STDIN, TO STDOUT."""
-    tokens = statement.tokens
-    return tokens[0] == "copy" and (direction, end) in pairwise(tokens)
-
-
 def dequoted(name: str) -> str:
     """Give a name without the double quotes around parts of it."""
     return re.sub(r'"((?:[^"]|"")*)"', lambda found: found[1].replace('""', '"'), name)
@@ -604,7 +588,8 @@ def parse_copy(line: str, where: str) -> tuple[str, bool, str, bool]:
     """
     depth, position = 0, 0
     tokens: list[tuple[str, int, int]] = []
-    while found := _COPY_TOKEN.match(line, position):
+    token = re.compile(_COPY_PART)
+    while found := token.match(line, position):
         text, position = found["text"], found.end()
         tokens.append((text, found.start("text"), position))
         depth += (text == "(") - (text == ")")

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from turnkeep.sqitch import plan as planning
+from turnkeep.sqitch import planparser
 from turnkeep.sqitch.errors import CheckoutError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Repository:
         file = str(project.target.plan_file)
         # Without "./" Git takes the path from the top of the repository.
         content = self._run("show", f"{branch}:./{file}")
-        return planning.parse(planning.decode(content, f"{branch}:{file}"), file)
+        return planparser.parse(planparser.decode(content, f"{branch}:{file}"), file)
 
     def checkout(self, branch: str) -> None:
         """Check a branch out. Raises CheckoutError."""

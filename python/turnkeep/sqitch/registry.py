@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from turnkeep import libpq
 from turnkeep.quoting import filled, identifier
 from turnkeep.sqitch.errors import RegistryError, UnknownChangeError
-from turnkeep.sqitch.plan import ambiguous, decode_note, split_offset
+from turnkeep.sqitch.plan import ambiguous, split_offset
+from turnkeep.sqitch.planparser import decode_note
 from turnkeep.sqitch.server import lost, said
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ _COLUMNS = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Deployed:
+class Deployed(NamedTuple):
     """A change as the registry has it. Tags come with their @, in order of name."""
 
     id: str
@@ -65,8 +65,7 @@ class Deployed:
         return " ".join([self.name, *self.tags])
 
 
-@dataclass(frozen=True, slots=True)
-class DeployedTag:
+class DeployedTag(NamedTuple):
     """A tag as the registry has it, with its @."""
 
     tag: str
@@ -75,8 +74,7 @@ class DeployedTag:
     committer_email: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """A line of the history: ``event`` is deploy, revert or fail."""
 
     event: str

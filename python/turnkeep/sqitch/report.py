@@ -33,7 +33,7 @@ class Report(Protocol):
         """End the change that began last."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class TextReport:
     """Sqitch's lines, with the time each change took behind them."""
 
@@ -73,7 +73,7 @@ class TextReport:
         print(text, file=self.stdout, flush=True)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class TerminalReport(TextReport):
     """Sqitch's lines, and behind the open one what the server is doing meanwhile."""
 
@@ -100,7 +100,7 @@ _PLACE = re.compile(r"(?:turnkeep: )?([^\s:]+):(\d+): ")
 _OPERATIONS = {"+": "deploy", "-": "revert", "*": "verify"}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Collected:
     """The same account as values; nothing is printed but errors."""
 
@@ -152,7 +152,7 @@ class Collected:
             self.comment(remark)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Events:
     """The same account as JSON, a line for each thing that happens, when it does."""
 
@@ -202,7 +202,7 @@ class Events:
         self.write("end", ok=ok, seconds=seconds, remark=remark, **self.context)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class GithubReport(TextReport):
     """Sqitch's lines, and GitHub's commands that put errors beside the code."""
 

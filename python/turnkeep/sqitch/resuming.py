@@ -12,9 +12,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from hashlib import sha1
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from turnkeep import libpq
 from turnkeep.quoting import filled, identifier
+from turnkeep.sqitch.messages import Part
 from turnkeep.sqitch.script import Control, control, runs_alone, words
 
 if TYPE_CHECKING:
@@ -23,34 +25,31 @@ if TYPE_CHECKING:
 
     from turnkeep.libpq import Connection
     from turnkeep.sqitch.lexer import Statement
+    from turnkeep.sqitch.output import Output
     from turnkeep.sqitch.script import Script
+    from turnkeep.sqitch.session import Session
 
+# The expressions are compiled when they are used first: few runs have such scripts.
 _TABLE = "turnkeep_progress"
 _SETTINGS = ("set", "reset")
-_FLEETING = re.compile(
+_FLEETING = (
     r"(?:create (?:temp|temporary)|prepare|declare|listen|discard"
     r"|set (?:session |local )?role|set session authorization)\b"
 )
 """What later steps may need in their session; and as another role nobody notes down
 how far it is."""
 _NAME = r'(?P<{}>(?:"[^"]*"|[^\s.]+)(?: ?\. ?(?:"[^"]*"|[^\s.]+))?)'
-_CREATE_INDEX = re.compile(
+_CREATE_INDEX = (
     rf"create (?:unique )?index concurrently (?:if not exists )?{_NAME.format('name')}"
     rf" on (?:only )?{_NAME.format('table')}(?: |\Z)"
 )
-_DROP_INDEX = re.compile(
-    rf"drop index concurrently (?:if exists )?{_NAME.format('name')}(?: |\Z)"
-)
-_REINDEX = re.compile(
-    rf"reindex\b.*?\b(?P<kind>table|index) concurrently {_NAME.format('name')}\Z"
-)
-_DETACH = re.compile(
+_DROP_INDEX = rf"drop index concurrently (?:if exists )?{_NAME.format('name')}(?: |\Z)"
+_REINDEX = rf"reindex\b.*?\b(?P<kind>table|index) concurrently {_NAME.format('name')}\Z"
+_DETACH = (
     rf"alter table (?:if exists )?(?:only )?{_NAME.format('table')}"
     rf" detach partition {_NAME.format('name')} concurrently\Z"
 )
-_DATABASE = re.compile(
-    rf"(?P<verb>create|drop) database {_NAME.format('name')}(?: |\Z)"
-)
+_DATABASE = rf"(?P<verb>create|drop) database {_NAME.format('name')}(?: |\Z)"
 _INVALID = """
     select i.indexrelid::pg_catalog.regclass::text
     from pg_catalog.pg_index i
@@ -63,8 +62,7 @@ _INVALID = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A part of a script that is done or not: a statement, or a whole transaction."""
 
     statements: tuple[Statement, ...]
@@ -101,7 +99,7 @@ def steps_of(script: Script) -> list[Step]:
 def is_resumable(script: Script) -> bool:
     """Tell whether a step makes sense without the session of the steps before."""
     return not script.is_dynamic and not any(
-        _FLEETING.match(words(each)) or "chain" in each.tokens or each.is_several
+        re.match(_FLEETING, words(each)) or "chain" in each.tokens or each.is_several
         for each in script.statements
     )
 
@@ -167,6 +165,64 @@ class Progress:
         return identifier(self.schema, _TABLE)
 
 
+def run(session: Session, script: Script, output: Output, progress: Progress) -> None:
+    """Run a script step by step, from the first that is not done."""
+    steps = steps_of(script)
+    done, is_begun = progress.load(steps)
+    if done or is_begun:
+        where = steps[min(done, len(steps) - 1)].statements[0].where
+        session.report.vent(f"{where}: going on where an earlier run has stopped")
+    progress.create()
+    for number, step in enumerate(steps):
+        if number < done and not step.is_setting:
+            continue
+        entry = progress.entry(steps, max(done, number + 1), is_begun=False)
+        if step.is_alone:
+            if number == done and is_begun and was_done(step, session.connection):
+                session.put(entry)
+                continue
+            heal(session, step)
+            session.put(progress.entry(steps, number, is_begun=True))
+            session.flush()
+            session.put_statement(step.statements[0], script, output)
+            session.flush()
+            session.put(entry)
+        else:
+            _run_block(session, step, entry, script, output)
+        session.flush()
+
+
+def heal(session: Session, step: Step) -> None:
+    """Take away what an earlier attempt at a step has left. Raises SqitchError."""
+    try:
+        for text in _healed(step, session.active):
+            session.report.vent(text)
+    except libpq.Error as error:
+        raise session.failure(error, Part(step.text)) from error
+
+
+def _run_block(
+    session: Session, step: Step, entry: str, script: Script, output: Output
+) -> None:
+    """Run a step together with its entry in the progress."""
+    first, *_, last = (*step.statements, step.statements[-1])
+    if control(first) is not Control.BEGIN:
+        session.put("begin")
+        session.put_lock_timeout()
+        session.put_statement(first, script, output)
+        session.put(entry, "commit")
+        return
+    session.put_statement(first, script, output)
+    session.put_lock_timeout()
+    for each in step.statements[1:-1]:
+        session.put_statement(each, script, output)
+    if control(last) is Control.COMMIT:
+        session.put(entry)
+    session.put_statement(last, script, output)
+    if control(last) is not Control.COMMIT:
+        session.put(entry)
+
+
 def forget(connection: Connection, schema: str, kind: str) -> None:
     """Forget how far scripts of a kind have come: what they stood on goes."""
     if _exists(connection, schema):
@@ -176,19 +232,19 @@ def forget(connection: Connection, schema: str, kind: str) -> None:
 
 def was_done(step: Step, connection: Connection) -> bool:
     """Find out whether a step that was begun came to its end."""
-    if found := _CREATE_INDEX.match(step.text):
+    if found := re.match(_CREATE_INDEX, step.text):
         query = "select exists (select from pg_index where indisvalid and {})"
         return bool(_value(connection, query.format(_is_index(found))))
-    if found := _DROP_INDEX.match(step.text):
+    if found := re.match(_DROP_INDEX, step.text):
         return not _value(connection, f"select to_regclass({_literal(found['name'])})")
-    if found := _DETACH.match(step.text):
+    if found := re.match(_DETACH, step.text):
         table, name = _literal(found["table"]), _literal(found["name"])
         return not _value(
             connection,
             "select exists (select from pg_inherits where"  # noqa: S608 - quoted
             f" inhparent = to_regclass({table}) and inhrelid = to_regclass({name}))",
         )
-    if found := _DATABASE.match(step.text):
+    if found := re.match(_DATABASE, step.text):
         name = _literal(found["name"].strip('"'))
         exists = _value(
             connection,
@@ -198,19 +254,19 @@ def was_done(step: Step, connection: Connection) -> bool:
     return False
 
 
-def heal(step: Step, connection: Connection) -> Iterator[str]:
+def _healed(step: Step, connection: Connection) -> Iterator[str]:
     """Take away what an earlier attempt at a step has left; give what was done."""
     text, where = step.text, step.statements[0].where
     condition = ""
-    if found := _CREATE_INDEX.match(text):
+    if found := re.match(_CREATE_INDEX, text):
         condition = _is_index(found)
-    elif found := _REINDEX.match(text):
+    elif found := re.match(_REINDEX, text):
         name = _literal(found["name"])
         table = f"to_regclass({name})"
         if found["kind"] == "index":
             table = f"(select indrelid from pg_index where indexrelid = {table})"  # noqa: S608
         condition = f"i.indrelid = {table} and c.relname ~ '_cc(new|old)[0-9]*$'"
-    elif found := _DETACH.match(text):
+    elif found := re.match(_DETACH, text):
         table, name = found["table"].replace(" ", ""), found["name"].replace(" ", "")
         pending = _value(
             connection,

@@ -21,6 +21,24 @@ Loss = tuple[str, int, bool]
 """Of what, how many rows, whether they were counted."""
 
 
+def tables_of(session: Session, loaded: Sequence[Script | None]) -> frozenset[str]:
+    """Find out which tables that scripts drop by name are there."""
+    names = {
+        name
+        for script in loaded
+        if script and losses.scope(script) == "tables"
+        for name in losses.dropped(script)
+    }
+    if not names:
+        return frozenset()
+    try:
+        rows = session.ask(losses.TABLES, sorted(names))
+    except ScriptFailedError:
+        # One of them is no name; the script that has it will say so.
+        return frozenset()
+    return frozenset(name for (name,) in rows)
+
+
 @dataclass(frozen=True, slots=True)
 class Reversion:
     """The reverts of one run."""

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from turnkeep.sqitch import identity
 from turnkeep.sqitch.errors import NeedsPsqlError, ScriptError
@@ -19,7 +18,7 @@ from turnkeep.sqitch.lexer import Statement
 from turnkeep.sqitch.psql import UNKNOWN, Connect, CopyFile, Psql, Send
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from turnkeep.sqitch.psql import Action
@@ -68,8 +67,7 @@ class Control(enum.Enum):
     ROLLBACK = "rollback"
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(NamedTuple):
     """A script that was read and understood."""
 
     file: str
@@ -122,9 +120,12 @@ class Script:
 
 
 def load(
-    path: Path, kind: Kind, variables: Mapping[str, str], client: str | None = None
+    path: Path,
+    kind: Kind,
+    variables: Mapping[str, str],
+    find_psql: Callable[[], str | None] = lambda: None,
 ) -> Script:
-    """Read a script; ``client`` is the psql for one that the engine cannot run.
+    """Read a script; ``find_psql`` finds one for what the engine cannot run.
 
     Raises ScriptError, which names file and line: the file is missing or not UTF-8, has
     psql commands that are not supported and no psql to run them, opens a transaction
@@ -139,9 +140,10 @@ def load(
         reason = _why_separate(actions, kind, psql)
         needs_psql = None
     except NeedsPsqlError as error:
-        if client is None:
+        needs_psql = find_psql()
+        if needs_psql is None:
             raise
-        reason, needs_psql = f"{error.where}: {error.message} here", client
+        reason = f"{error.where}: {error.message} here"
     return Script(
         file=file,
         hash=identity.script_hash(content),

@@ -11,12 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from turnkeep import libpq
 from turnkeep.libpq import IN_ERROR, IN_TRANSACTION
-from turnkeep.sqitch import psql as meta
-from turnkeep.sqitch.commands import Commands, run_client, shell
 from turnkeep.sqitch.errors import ServerError, SqitchError
-from turnkeep.sqitch.lexer import Statement
 from turnkeep.sqitch.messages import (
     LONGEST_MESSAGE,
     RESET,
@@ -26,19 +22,13 @@ from turnkeep.sqitch.messages import (
     Part,
 )
 from turnkeep.sqitch.output import Output
-from turnkeep.sqitch.resuming import (
-    Progress,
-    Step,
-    heal,
-    is_resumable,
-    steps_of,
-    was_done,
-)
 from turnkeep.sqitch.script import Control, control, transaction_modes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from turnkeep.sqitch.lexer import Statement
+    from turnkeep.sqitch.resuming import Progress
     from turnkeep.sqitch.script import Script
 
 RUN_LOCK = 75474063
@@ -67,7 +57,7 @@ _OWN_SHARE = 0.8
 """Of the time that others may wait: the rest is for them to wake up in."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Session(Messages):
     """A connection that runs scripts."""
 
@@ -78,7 +68,7 @@ class Session(Messages):
         What goes wrong is a SqitchError, and then nothing of it stays.
         """
         self.put("begin")
-        self._put_lock_timeout()
+        self.put_lock_timeout()
         try:
             yield
             self.put("rollback" if is_verify else "commit")
@@ -101,18 +91,15 @@ class Session(Messages):
         output = Output(self.report, is_silent=is_verify)
         last = f"{script.file}:1"
         is_open = False
-        with self._reading(script, output, is_verify) as (commands, actions):
-            for action in actions:
-                if not isinstance(action, Statement):
-                    commands.perform(action)
-                    continue
-                last = action.where
-                step = control(action)
+        with self._statements(script, output, is_verify=is_verify) as statements:
+            for each in statements:
+                last = each.where
+                step = control(each)
                 if step is None:
-                    self.put_statement(action, script, output, is_verify=is_verify)
+                    self.put_statement(each, script, output, is_verify=is_verify)
                     continue
                 for command in _instead(
-                    action, step, script, is_open=is_open, is_verify=is_verify
+                    each, step, script, is_open=is_open, is_verify=is_verify
                 ):
                     self.add(Part(command, script, where=last, is_verify=is_verify))
                 is_open = step is Control.BEGIN
@@ -122,7 +109,7 @@ class Session(Messages):
         self.add(Part("set constraints all immediate", script, where=last))
         if not script.keeps_session:
             self.put(*RESET)
-            self._put_lock_timeout()
+            self.put_lock_timeout()
 
     def verify(self, script: Script) -> None:
         """Run a verify script inside the transaction that is open; nothing of it stays.
@@ -166,7 +153,7 @@ class Session(Messages):
             try:
                 for script in together:
                     self.put("begin")
-                    self._put_lock_timeout()
+                    self.put_lock_timeout()
                     self.run(script, is_verify=True)
                     # After the rollback they would begin the next transaction.
                     if not script.keeps_session:
@@ -203,21 +190,23 @@ class Session(Messages):
                 self.run(script, is_verify=is_verify)
             return
         output = Output(self.report, is_silent=is_verify)
+        # Few scripts are such, and what runs them takes time to load.
+        from turnkeep.sqitch import resuming  # noqa: PLC0415
+
         if script.client:
+            from turnkeep.sqitch.commands import run_client  # noqa: PLC0415
+
             run_client(self.connection, script, output, is_verify=is_verify)
             return
         try:
-            if progress and is_resumable(script):
-                self._run_steps(script, output, progress)
+            if progress and resuming.is_resumable(script):
+                resuming.run(self, script, output, progress)
                 return
-            with self._reading(script, output, is_verify) as (commands, actions):
-                for action in actions:
-                    if isinstance(action, Statement):
-                        self._heal(Step((action,), is_alone=True))
-                        self.put_statement(action, script, output, is_verify=is_verify)
-                        self.flush()
-                    else:
-                        commands.perform(action)
+            with self._statements(script, output, is_verify=is_verify) as statements:
+                for each in statements:
+                    resuming.heal(self, resuming.Step((each,), is_alone=True))
+                    self.put_statement(each, script, output, is_verify=is_verify)
+                    self.flush()
         finally:
             self.leave()
             if not self.connection.closed:
@@ -238,62 +227,8 @@ class Session(Messages):
         )
         return bool(is_taken)
 
-    def _run_steps(self, script: Script, output: Output, progress: Progress) -> None:
-        """Run a script step by step, from the first that is not done."""
-        steps = steps_of(script)
-        done, is_begun = progress.load(steps)
-        if done or is_begun:
-            where = steps[min(done, len(steps) - 1)].statements[0].where
-            self.report.vent(f"{where}: going on where an earlier run has stopped")
-        progress.create()
-        for number, step in enumerate(steps):
-            if number < done and not step.is_setting:
-                continue
-            entry = progress.entry(steps, max(done, number + 1), is_begun=False)
-            if step.is_alone:
-                if number == done and is_begun and was_done(step, self.connection):
-                    self.put(entry)
-                    continue
-                self._heal(step)
-                self.put(progress.entry(steps, number, is_begun=True))
-                self.flush()
-                self.put_statement(step.statements[0], script, output)
-                self.flush()
-                self.put(entry)
-            else:
-                self._run_block(step, entry, script, output)
-            self.flush()
-
-    def _run_block(
-        self, step: Step, entry: str, script: Script, output: Output
-    ) -> None:
-        """Run a step together with its entry in the progress."""
-        first, *_, last = (*step.statements, step.statements[-1])
-        if control(first) is not Control.BEGIN:
-            self.put("begin")
-            self._put_lock_timeout()
-            self.put_statement(first, script, output)
-            self.put(entry, "commit")
-            return
-        self.put_statement(first, script, output)
-        self._put_lock_timeout()
-        for each in step.statements[1:-1]:
-            self.put_statement(each, script, output)
-        if control(last) is Control.COMMIT:
-            self.put(entry)
-        self.put_statement(last, script, output)
-        if control(last) is not Control.COMMIT:
-            self.put(entry)
-
-    def _heal(self, step: Step) -> None:
-        """Take away what an earlier attempt at a step has left."""
-        try:
-            for text in heal(step, self.active):
-                self.report.vent(text)
-        except libpq.Error as error:
-            raise self.failure(error, Part(step.text)) from error
-
-    def _put_lock_timeout(self) -> None:
+    def put_lock_timeout(self) -> None:
+        """Bound, in the transaction that is open, the wait for each lock."""
         if self.lock_wait:
             milliseconds = max(self.lock_wait * _OWN_SHARE * 1000, 1)
             self.put(f"set local lock_timeout = {milliseconds:.0f}")
@@ -308,43 +243,17 @@ class Session(Messages):
             self.connection.ask_all(*RESET_AFTER_ROLLBACK)
 
     @contextmanager
-    def _reading(
-        self,
-        script: Script,
-        output: Output,
-        is_verify: bool,  # noqa: FBT001
-    ) -> Iterator[tuple[Commands, Iterator[meta.Action]]]:
-        """Read a script again while it runs, or give what the preview found."""
-        psql = meta.Psql(dict(script.variables))
-        commands = Commands(self, psql, output, script, is_verify)
+    def _statements(
+        self, script: Script, output: Output, *, is_verify: bool
+    ) -> Iterator[Iterator[Statement]]:
+        """Give what the preview found, or read a script again while it runs."""
         if not script.is_dynamic:
-            yield commands, iter(script.statements)
+            yield iter(script.statements)
             return
+        from turnkeep.sqitch.commands import reading  # noqa: PLC0415
 
-        def settle() -> None:
-            self.flush()
-            if self.rows is not None:
-                psql.variables |= {
-                    "ERROR": "false",
-                    "ROW_COUNT": str(self.rows),
-                    "SQLSTATE": "00000",
-                }
-
-        def run_shell(command: str) -> str:
-            return shell(command, psql.environment, self.report)
-
-        psql.run_shell, psql.settle = run_shell, settle
-        psql.variables |= {
-            "LASTOID": "0",
-            "LAST_ERROR_MESSAGE": "",
-            "LAST_ERROR_SQLSTATE": "00000",
-        }
-        self.rows = None
-        try:
-            yield commands, psql.read(script.text, script.file)
-            self.flush()
-        finally:
-            output.close()
+        with reading(self, script, output, is_verify=is_verify) as statements:
+            yield statements
 
 
 def _instead(

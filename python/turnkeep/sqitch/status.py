@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from turnkeep.sqitch.dates import format_date
 from turnkeep.sqitch.errors import DeployError
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.registry import Deployed, DeployedTag, Registry
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """The change that was deployed last, and what of the plan is still to come.
 
     ``undeployed`` is None when the plan is of another project, or does not have the

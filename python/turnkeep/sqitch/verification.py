@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from turnkeep.sqitch.errors import (
     ScriptError,
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(NamedTuple):
     """A deployed change to be verified."""
 
     label: str

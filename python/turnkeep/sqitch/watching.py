@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from turnkeep import libpq
 
@@ -26,8 +26,7 @@ order by b.xact_start
 _LONGEST_QUERY = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Blocker:
+class Blocker(NamedTuple):
     """A session that holds, or waits for, a lock that another one wants."""
 
     pid: int
