@@ -156,7 +156,7 @@ class Health:
 
     async def close(self) -> None:
         """End what runs, and the connections."""
-        if self._running is not None:
+        if self._running is not None and not self._running.done():
             self._running.cancel()
             await asyncio.wait({self._running})
         await self.sessions.close()

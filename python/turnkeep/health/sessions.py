@@ -46,6 +46,7 @@ class Sessions:
         self._conninfo = conninfo
         self._free = asyncio.Semaphore(most)
         self._idle: list[Connection] = []
+        self._closings = 0
         self._limits = f"set local statement_timeout = {int(seconds * 1000)}"
 
     async def ask(
@@ -59,7 +60,7 @@ class Sessions:
         """
         async with self._free:
             while True:
-                known = bool(self._idle)
+                known, closings = bool(self._idle), self._closings
                 connection = self._idle.pop() if known else await self._connect()
                 try:
                     return await self._run(connection, query, parameters)
@@ -67,6 +68,11 @@ class Sessions:
                     # The server was restarted since: it deserves a new connection.
                     if not (known and connection.closed):
                         raise
+                finally:
+                    if closings != self._closings:
+                        await connection.close()
+                    elif not connection.closed:
+                        self._idle.append(connection)
 
     async def __call__(self, call: Call[Reply]) -> Reply:
         """Send a call once, as an `AsyncClient` does, with the exceptions of `ask`."""
@@ -75,7 +81,8 @@ class Sessions:
         return call.decode(msgspec.json.encode(value))
 
     async def close(self) -> None:
-        """Close what is kept."""
+        """Close what is kept, and what is in use as soon as it is not."""
+        self._closings += 1
         while self._idle:
             await self._idle.pop().close()
 
@@ -100,13 +107,15 @@ class Sessions:
         work = asyncio.ensure_future(self._transact(connection, query, parameters))
         try:
             await asyncio.wait({work})
-        finally:
+        except asyncio.CancelledError:
             if not work.done():
                 sever(connection)
                 await asyncio.wait({work})
+            # A loop that ends has cancelled both.
+            if not work.cancelled():
                 work.exception()
-        if not connection.closed:
-            self._idle.append(connection)
+            await connection.close()
+            raise
         return work.result()
 
     async def _transact(

@@ -9,6 +9,8 @@ metrics.watch("threads", threads.counts)    # a cache, if there is one
 app.mount("/turnkeep", create_app(url, client=client, metrics=metrics, token="..."))
 ```
 
+Its addresses are relative, so any prefix will do, a proxy's too.
+
 | path | answers |
 |---|---|
 | `/live` | 200: the process runs |

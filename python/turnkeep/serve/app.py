@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+import time
+from contextlib import aclosing, asynccontextmanager, suppress
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from turnkeep.client import Client
     from turnkeep.metrics import CallMetrics
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 
 PAGE = files(__package__) / "page"
 TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+STREAM_SECONDS = 10.0
+"""How long a stream lasts; the page asks for another. A server that is to stop waits
+for those that are open, and tells them nothing."""
 HOW_TO_ENTER = "A token is needed: open /?token=TOKEN once.\n"
 
 
@@ -53,8 +58,10 @@ def create_app(  # noqa: PLR0913  each is one of what can be shown
     """Make the application.
 
     `client` and `metrics` are those of the application around it, if there is one. One
-    that `pumps` does what `turnkeep pump` does, from its start to its end; where it is
-    mounted in another, which has a lifespan of its own, it has neither.
+    that `pumps` does what `turnkeep pump` does, from its start to its end. Where it is
+    mounted in another, whose lifespan it does not have, it begins with the first
+    request, and ends with the event loop; `app.router.lifespan_context(app)`, entered
+    in the other's lifespan, is a lifespan for it.
     Without a `token` it answers to the names of this machine alone; where a server in
     front sees to that, `only_local_names` may be false.
     """
@@ -63,12 +70,13 @@ def create_app(  # noqa: PLR0913  each is one of what can be shown
     feed = Feed(health, _about(conninfo), client, metrics)
     site = Site(health, feed, Gate(token), client, metrics)
 
+    life = Life(pump, feed, health)
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with running(pump):
-            yield
-        await feed.close()
-        await health.close()
+        life.begin()
+        yield
+        await life.end()
 
     app = Starlette(
         routes=[
@@ -81,7 +89,8 @@ def create_app(  # noqa: PLR0913  each is one of what can be shown
             Route("/stream", site.stream),
         ],
         middleware=[
-            Middleware(Guarded, only_local_names=token is None and only_local_names)
+            Middleware(Begun, life=life),
+            Middleware(Guarded, only_local_names=token is None and only_local_names),
         ],
         lifespan=lifespan,
     )
@@ -96,10 +105,57 @@ async def running(pump: Pump | None) -> AsyncIterator[None]:
         yield
         return
     task = asyncio.create_task(pump.run())
-    yield
-    task.cancel()
-    await asyncio.wait({task})
-    await pump.close()
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        await pump.close()
+
+
+class Life:
+    """What runs beside the answers, and what is closed at the end."""
+
+    def __init__(self, pump: Pump | None, feed: Feed, health: Health) -> None:
+        """Take it; nothing runs yet."""
+        self._pump = pump
+        self._feed = feed
+        self._health = health
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Begin, unless it has. A loop that ends cancels it, and waits for its end."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._live())
+
+    async def end(self) -> None:
+        """End it."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _live(self) -> None:
+        try:
+            async with running(self._pump):
+                await asyncio.Event().wait()
+        finally:
+            await self._feed.close()
+            await self._health.close()
+
+
+class Begun:
+    """Begins with the first request: who is mounted in another has no lifespan."""
+
+    def __init__(self, app: ASGIApp, *, life: Life) -> None:
+        """Wrap an application."""
+        self._app = app
+        self._life = life
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            self._life.begin()
+        await self._app(scope, receive, send)
 
 
 class Site:
@@ -171,12 +227,18 @@ class Site:
         kind = "text/event-stream"
         if request.method == "HEAD":
             return Response(media_type=kind)
-        return StreamingResponse(self._told(), media_type=kind)
+        # nginx would keep it until there is a page of it.
+        unbuffered = {"X-Accel-Buffering": "no"}
+        return StreamingResponse(self._told(), headers=unbuffered, media_type=kind)
 
     async def _told(self) -> AsyncIterator[str]:
-        yield "retry: 1000\n\n"
-        async for document in self._feed.watch():
-            yield f"data: {document}\n\n"
+        end = time.monotonic() + STREAM_SECONDS
+        yield "retry: 200\n\n"
+        async with aclosing(self._feed.watch()) as documents:
+            async for document in documents:
+                yield f"data: {document}\n\n"
+                if time.monotonic() > end:
+                    return
 
     async def _status(self) -> Response:
         status = (await self._health.check()).status

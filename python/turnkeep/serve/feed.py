@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 from turnkeep.serve.sampling import NotSampled, Sample, compare, sample
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from turnkeep.client import Client
     from turnkeep.health import Health
     from turnkeep.metrics import CallMetrics
 
 SECONDS = 1.0
+LONGEST_SECONDS = 10.0
+"""Over which rates are taken."""
 
 
 class Feed:
@@ -35,8 +37,9 @@ class Feed:
         self._metrics = metrics
         self._watchers: set[asyncio.Queue[str | None]] = set()
         self._sampling: asyncio.Task[None] | None = None
+        self._before: Sample | None = None
 
-    async def watch(self) -> AsyncIterator[str]:
+    async def watch(self) -> AsyncGenerator[str]:
         """Give one JSON document after the other, until the feed is closed."""
         # One: who cannot follow gets the newest.
         queue: asyncio.Queue[str | None] = asyncio.Queue(1)
@@ -51,14 +54,18 @@ class Feed:
 
     async def close(self) -> None:
         """Let everybody go."""
-        if self._sampling is not None:
+        if self._sampling is not None and not self._sampling.done():
             self._sampling.cancel()
             await asyncio.wait({self._sampling})
         for queue in self._watchers:
             _replace(queue, None)
 
+    def _last(self, now: Sample) -> Sample:
+        """Give what to compare with: also that of a stream that has just ended."""
+        before = self._before
+        return now if before is None or now.at - before.at > LONGEST_SECONDS else before
+
     async def _sample(self) -> None:
-        before: Sample | None = None
         while self._watchers:
             report = await self._health.check()
             document: dict[str, Any] = {
@@ -75,13 +82,13 @@ class Feed:
                 except NotSampled as error:
                     document["missing"] = str(error)
             if now is not None:
-                document |= compare(now, before or now)
+                document |= compare(now, self._last(now))
                 if self._metrics is not None:
                     document["clients"] = {
                         **self._metrics.totals(),
                         "scope": "of this process",
                     }
-            before = now
+            self._before = now
             text = json.dumps(document, default=str)
             for queue in self._watchers:
                 _replace(queue, text)

@@ -52,7 +52,8 @@ class Gate:
         """Take the token of `/?token=...` into a cookie, and out of the address."""
         if self._token is None or not self._is_token(request.query_params.get("token")):
             return None
-        response = RedirectResponse(request.url.remove_query_params("token"), 303)
+        # Relative: under which name and path the page is seen, a proxy may not tell.
+        response = RedirectResponse("./", 303)
         response.set_cookie(
             COOKIE,
             self._cookie,

@@ -215,14 +215,28 @@ byId("pause").addEventListener("click", (event) => {
   event.target.textContent = paused ? "Go on" : "Pause";
 });
 
-setTheme(chosenTheme());
-buildTiles();
-const stream = new EventSource("stream");
-stream.addEventListener("message", (event) => {
-  if (byId("pause").getAttribute("aria-pressed") !== "true") show(JSON.parse(event.data));
-});
-stream.addEventListener("error", () => {
+let silence = null;
+
+function tellSilence() {
   const status = byId("status");
   status.dataset.status = "failed";
   status.textContent = "no answer from turnkeep serve";
-});
+}
+
+function follow() {
+  const stream = new EventSource("stream");
+  stream.addEventListener("message", (event) => {
+    clearTimeout(silence);
+    silence = null;
+    if (byId("pause").getAttribute("aria-pressed") !== "true") show(JSON.parse(event.data));
+  });
+  stream.addEventListener("error", () => {
+    silence ??= setTimeout(tellSilence, 3000);
+    // A stream that ends is asked for again by the browser; one that is refused is not.
+    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 3000);
+  });
+}
+
+setTheme(chosenTheme());
+buildTiles();
+follow();
