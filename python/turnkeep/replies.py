@@ -454,6 +454,14 @@ class OutboxMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheMetrics:
+    """`{"hits", "misses"}` of `cache_get`, since the statistics were reset; about."""
+
+    hits: int
+    misses: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecentEvents:
     """`{"count", "since", "kinds": {kind: count}}`, of the newest 1,000.
 
@@ -515,7 +523,7 @@ class StatementMetrics:
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """`{"schema_version", "now", "in_recovery", "tables", "orphans", "outbox",
-    "events", "connections", "functions", "statements"}`.
+    "cache", "events", "connections", "functions", "statements"}`.
     """  # noqa: D205
 
     schema_version: str
@@ -524,6 +532,7 @@ class Metrics:
     tables: dict[str, TableMetrics]
     orphans: OrphanMetrics
     outbox: OutboxMetrics
+    cache: CacheMetrics
     events: EventMetrics
     connections: ConnectionMetrics
     functions: tuple[FunctionMetrics, ...]

@@ -19,6 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from psycopg.conninfo import make_conninfo
 from starlette.testclient import TestClient
 
+from support.redis_server import redis_server
+from turnkeep.cache import Redis, Request, Responses, Threads
 from turnkeep.calls import append_turn, get_thread
 from turnkeep.cli import cli
 from turnkeep.cli.serving import _is_local
@@ -29,6 +31,7 @@ from turnkeep.serve import create_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import psycopg
 
@@ -194,6 +197,42 @@ def test_as_a_part_of_an_application_it_shows_its_pool_and_calls(
                 assert browser.get(f"/assets/{name}").status_code == 200
             for name in ("../app.py", "%2e%2e/app.py", "index.html", "none.css"):
                 assert browser.get(f"/assets/{name}").status_code == 404
+
+
+@pytest.mark.requires_redis
+def test_what_caches_find_is_known_without_a_report(
+    database: str, tmp_path: Path
+) -> None:
+    request = Request("Which platform?", "m")
+    with redis_server(tmp_path) as server:
+        redis = Redis(server.url, timeout=30)
+        with Client(database) as client:
+            client(append_turn("c", [{"role": "user", "content": "Hello"}]))
+            threads, answers = Threads(client, redis), Responses(client, redis)
+            for _ in range(3):
+                threads(get_thread("c"))
+                answers.get_or_compute(request, lambda: "Platform 4.")
+            Responses(client).get(request)
+        app = create_app(database, redis_url=server.url, only_local_names=False)
+        with TestClient(app) as browser:
+            while "turnkeep_cache_hits_total 1.0" not in (
+                text := browser.get("/metrics").text
+            ):
+                pass
+            assert "turnkeep_cache_misses_total 1.0" in text
+            for cache in ("threads", "answers"):
+                for result, count in (("hit", 2), ("miss", 1)):
+                    labels = f'{{cache="{cache}",result="{result}"}}'
+                    assert f"turnkeep_redis_lookups_total{labels} {count}.0" in text
+
+            assert browser.portal
+            feed = app.state.feed.watch()
+            document = json.loads(browser.portal.call(feed.__anext__))
+            browser.portal.call(feed.aclose)
+            found = document["cache"]
+            assert (found["hits"], found["misses"]) == (2 + 2 + 1, 1 + 1)
+            assert found["scope"] == "in Redis and the database"
+        redis.close()
 
 
 OLDER = """

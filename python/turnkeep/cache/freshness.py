@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 
-from turnkeep.cache.redis import Counts
+from turnkeep.cache.redis import COUNTS, Counts
 from turnkeep.cache.steps import Command
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ SERVICE = UUID(int=0)
 # and die together.
 FIND = """
 local found = redis.call('HGET', KEYS[1], ARGV[1])
+redis.call('HINCRBY', KEYS[3], found and 'threads hit' or 'threads miss', 1)
 if found then return {found, false} end
 local lease = redis.call('GET', KEYS[2])
 if not lease then
@@ -251,7 +252,8 @@ class FreshThreads:
     def _find(self, key: str, page: str) -> Steps[tuple[bytes | None, bytes | None]]:
         lease = secrets.token_hex(8)
         reply = yield Command(
-            "eval", (FIND, 2, key, f"{key}:lease", page, lease, int(1000 * LEASE))
+            "eval",
+            (FIND, 3, key, f"{key}:lease", COUNTS, page, lease, int(1000 * LEASE)),
         )
         return (reply[0], reply[1]) if reply else (None, None)
 

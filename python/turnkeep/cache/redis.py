@@ -29,6 +29,8 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 LIFETIME = 29.0
 """Seconds that a thread in Redis is given; with a timeout on top, less than 30."""
 MOST_OWED = 1000
+COUNTS = "turnkeep:counts"
+"""A hash of what all clients looked for there: `threads hit`, `answers miss`."""
 
 
 class Breaker:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from turnkeep.cache.redis import Counts
+from turnkeep.cache.redis import COUNTS, Counts
 from turnkeep.cache.steps import Command, Compute, Pause, take, take_async
 from turnkeep.calls import cache_get, cache_nearest, cache_put
 
@@ -31,6 +31,11 @@ SERVICE = UUID(int=0)
 PATIENCE = 60.0
 POLL_SECONDS = 0.05
 
+LOOK = """
+local found = redis.call('GET', KEYS[1])
+redis.call('HINCRBY', KEYS[2], found and 'answers hit' or 'answers miss', 1)
+return found
+"""
 UNLOCK = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
@@ -67,7 +72,7 @@ class KeptAnswers:
 
     def look(self, question: Question) -> Steps[Any]:
         """Give the answer; None when there is none."""
-        document = yield Command("get", (question.redis_key,))
+        document = yield Command("eval", (LOOK, 2, question.redis_key, COUNTS))
         if document is not None:
             return msgspec.json.decode(document)
         found = yield cache_get(question.request.key, owner_id=question.owner_id)
@@ -76,6 +81,11 @@ class KeptAnswers:
         left = found.expires_at.timestamp() - time.time()
         yield from self._put_in_redis(question, found.value, left)
         return found.value
+
+    def look_again(self, question: Question) -> Steps[Any]:
+        """Give the answer that another has put where all see it, which counts once."""
+        document = yield Command("get", (question.redis_key,))
+        return None if document is None else msgspec.json.decode(document)
 
     def put(self, question: Question, answer: Any) -> Steps[None]:
         """Keep an answer."""
@@ -116,12 +126,12 @@ class KeptAnswers:
             if taken or (yield Command("exists", (lock,))) is None:
                 break
             yield Pause(POLL_SECONDS)
-            answer = yield from self.find(question)
+            answer = yield from self.look_again(question)
             if answer is not None:
                 return answer
         try:
             # Who had the lock before has kept the answer before it gave it back.
-            answer = (yield from self.look(question)) if self.has_redis else None
+            answer = yield from self.look_again(question)
             if answer is None:
                 answer = yield Compute()
                 yield from self.put(question, answer)

@@ -245,11 +245,13 @@ async def check_redis(url: str | None) -> Finding:
     client = redis_at(url)
     try:
         version = (await client.info("server"))["redis_version"]
+        counted: dict[bytes, bytes] = await client.hgetall(redis.COUNTS)
     except (redis.library().RedisError, OSError) as error:
         return Finding("failed", f"does not answer: {error}")
     finally:
         await client.aclose()
-    return Finding("ok", f"Redis {version}", {"version": version})
+    lookups = {each.decode(): int(count) for each, count in counted.items()}
+    return Finding("ok", f"Redis {version}", {"version": version, "lookups": lookups})
 
 
 async def check_pump(pump: Pump | None) -> Finding:

@@ -63,6 +63,16 @@ class Exposition(Collector):
             "component",
             {name: each.seconds for name, each in components},
         )
+        lookups = self._report.components["redis"].finding.details.get("lookups")
+        if lookups is not None:
+            family = CounterMetricFamily(
+                "turnkeep_redis_lookups",
+                "What all clients looked for in Redis, found or not.",
+                labels=["cache", "result"],
+            )
+            for name, count in lookups.items():
+                family.add_metric(name.split(), count)
+            yield family
         pending = self._report.components["migrations"].finding.details.get("pending")
         if pending is not None:
             yield _gauge("turnkeep_pending_changes", "Changes to deploy.", len(pending))
@@ -126,10 +136,13 @@ def _of_server(sample: Sample) -> Iterable[Metric]:
     for name, table in sample.tables.items():
         rows.add_metric([name], table["inserted"])
     yield rows
-    hits = sample.tables.get("responses", {}).get("updated", 0)
-    yield CounterMetricFamily(
-        "turnkeep_cache_hits", "Answers of models found again.", value=hits
-    )
+    for name, documentation in (
+        ("hits", "Answers of models that the database had."),
+        ("misses", "Answers of models that it had not."),
+    ):
+        yield CounterMetricFamily(
+            f"turnkeep_cache_{name}", documentation, value=sample.cache[name]
+        )
     calls = SummaryMetricFamily(
         "turnkeep_function_seconds",
         "Calls of all clients, in the server; with track_functions only.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from turnkeep.serve.sampling import NotSampled, Sample, compare, sample
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
     from turnkeep.client import Client
     from turnkeep.health import Health
@@ -83,6 +83,9 @@ class Feed:
                     document["missing"] = str(error)
             if now is not None:
                 document |= compare(now, self._last(now))
+                found = report.components["redis"].finding.details
+                if "lookups" in found:
+                    add_lookups(document["cache"], found["lookups"])
                 if self._metrics is not None:
                     document["clients"] = {
                         **self._metrics.totals(),
@@ -93,6 +96,16 @@ class Feed:
             for queue in self._watchers:
                 _replace(queue, text)
             await asyncio.sleep(SECONDS)
+
+
+def add_lookups(cache: dict[str, Any], lookups: Mapping[str, int]) -> None:
+    """Add what Redis has found; what it has not is looked for in the database.
+
+    Threads are there in any case, so that is where theirs are missed.
+    """
+    cache["hits"] += lookups.get("threads hit", 0) + lookups.get("answers hit", 0)
+    cache["misses"] += lookups.get("threads miss", 0)
+    cache["scope"] = "in Redis and the database"
 
 
 def _replace(queue: asyncio.Queue[str | None], item: str | None) -> None:

@@ -32,6 +32,11 @@ function hitRate({ hits, misses }) {
   return hits + misses ? (100 * hits) / (hits + misses) : null;
 }
 
+// What clients see is the whole; without their reports, what the servers count.
+function lookups(now) {
+  return hitRate(now.clients) === null ? now.cache : now.clients;
+}
+
 // Each tile: its name, its figure, its unit, and a line beneath.
 const TILES = [
   ["Messages stored", (now) => now.rates.messages, "/s", short,
@@ -42,10 +47,9 @@ const TILES = [
       : `a thread ${milliseconds(now.latency.get_thread)} ms`],
   ["Retries and replays", (now) => now.clients.retries + now.clients.replays, "", count,
     (now) => `${count(now.clients.retries)} and ${count(now.clients.replays)}, ${now.clients.scope}`],
-  ["Cache hit rate", (now) => hitRate(now.clients), "%", short,
-    (now) => hitRate(now.clients) === null
-      ? `${short(now.cache.hits)} hits/s in the database, ${count(now.cache.answers)} kept`
-      : `${count(now.clients.hits)} hits, ${count(now.clients.misses)} misses`],
+  ["Cache hit rate", (now) => hitRate(lookups(now)), "%", short,
+    (now) => hitRate(lookups(now)) === null ? `${count(now.cache.answers)} answers kept`
+      : `${count(lookups(now).hits)} hits, ${count(lookups(now).misses)} misses, ${lookups(now).scope}`],
   ["Connections", (now) => now.connections.used, "", count,
     (now) => `of ${count(now.connections.most)}, ${count(now.connections.active)} at work`],
   ["Orphans", (now) => now.orphans.count, "", capped,
