@@ -28,8 +28,9 @@ declare
     v_words tsquery;
     v_from bigint;
     v_below bigint;
-    v_chunk_count integer;
-    v_oldest_chunk bigint;
+    v_reach bigint;
+    v_oldest bigint;
+    v_chunk_size integer;
     v_scope tsquery;
     v_conversation_ids uuid[];
     v_seqs bigint[];
@@ -87,16 +88,23 @@ begin
 
     -- The newest matches are the window that is ranked. A common word has them among the
     -- newest messages, and to fetch all that match would take the longer the more there
-    -- are: so try the newest 2,000 messages, then 8,000 and so on, at last all.
-    foreach v_chunk_count in array array[2, 8, 32, 128, 2147483647] loop
-        v_oldest_chunk := greatest(v_below / 1024 - v_chunk_count + 1, v_from / 1024);
+    -- are: so try the newest 2,000 messages, then 8,000 and so on, at last all. A scope
+    -- has few words, because the index compares each place with each of them.
+    foreach v_reach in array array[2048, 8192, 32768, 131072, 524288, null] loop
+        v_oldest := coalesce(greatest(v_below - v_reach, v_from), v_from);
+        v_chunk_size := case when v_reach < 32768 then 1024 else 32768 end;
 
-        if v_chunk_count > 128 then
+        if v_reach is null then
             v_scope := format('''@%s''', v_owner_id)::tsquery;
         else
-            select string_agg(format('''@%s/%s''', v_owner_id, n.chunk), '|')::tsquery
+            select
+                string_agg(
+                    format('''@%s/%s/%s''', v_owner_id, v_chunk_size, n.chunk), '|'
+                )::tsquery
             into v_scope
-            from generate_series(v_oldest_chunk, v_below / 1024) as n (chunk);
+            from generate_series(
+                v_oldest / v_chunk_size, v_below / v_chunk_size
+            ) as n (chunk);
         end if;
 
         select
@@ -120,7 +128,7 @@ begin
         ) as w;
 
         exit when cardinality(v_places) = v_window_size
-            or v_oldest_chunk <= v_from / 1024;
+            or v_oldest = v_from;
     end loop;
 
     -- The pages of a window share its ends: a message that goes meanwhile moves no other

@@ -116,7 +116,11 @@ begin
         n.place,
         v_state.revision,
         array_to_tsvector(
-            array['@' || f.owner_id, '@' || f.owner_id || '/' || n.place / 1024]
+            array[
+                '@' || f.owner_id,
+                format('@%s/1024/%s', f.owner_id, n.place / 1024),
+                format('@%s/32768/%s', f.owner_id, n.place / 32768)
+            ]
         )
         || to_tsvector(v_state.language::regconfig, left(f.content, 65536))
     from found as f

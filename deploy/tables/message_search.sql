@@ -38,8 +38,9 @@ comment on column turnkeep.message_search.place is
 comment on column turnkeep.message_search.revision is
 'That of turnkeep.search_state when the words were taken.';
 comment on column turnkeep.message_search.tsv is
-$comment$The words of the message, and two more that make the index one for each owner:
-@owner_id, and @owner_id/n, where n counts the owner's places in thousands (of 1024).$comment$;
+$comment$The words of the message, and three more that make the index one for each
+owner and each stretch of the owner's places: @owner_id, @owner_id/1024/n and
+@owner_id/32768/n, where n counts places in so many.$comment$;
 
 alter table turnkeep.message_search enable row level security;
 

@@ -93,7 +93,11 @@ FILL = f"""
     select
         p.conversation_id, p.owner_id, p.seq, p.place, 1,
         array_to_tsvector(
-            array['@' || p.owner_id, '@' || p.owner_id || '/' || p.place / 1024]
+            array[
+                '@' || p.owner_id,
+                format('@%s/1024/%s', p.owner_id, p.place / 1024),
+                format('@%s/32768/%s', p.owner_id, p.place / 32768)
+            ]
         )
         || to_tsvector('pg_catalog.simple', p.content)
     from placed as p;

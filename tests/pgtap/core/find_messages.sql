@@ -2,7 +2,7 @@ begin;
 
 set local client_min_messages to warning;
 
-select plan(46);
+select plan(47);
 
 -- Messages at places of our choice, of owner a or b; the owner of the words may be
 -- another one than that of the row.
@@ -32,7 +32,11 @@ select
     put.place,
     1,
     array_to_tsvector(
-        array['@' || w.word_id, '@' || w.word_id || '/' || put.place / 1024]
+        array[
+            '@' || w.word_id,
+            format('@%s/1024/%s', w.word_id, put.place / 1024),
+            format('@%s/32768/%s', w.word_id, put.place / 32768)
+        ]
     ) || to_tsvector('pg_catalog.simple', put.content)
 from (
     select
@@ -116,7 +120,7 @@ from (
     values
     ('green red', '3 1 2', 'all words must be there'),
     ('"red green"', '1 2', 'words in quotes must follow one another'),
-    ('blue or red', '2 4 3 1', 'or lets one of two do'),
+    ('blue or red', '2 3 4 1', 'or lets one of two do'),
     ('red -blue', '3 1', 'a minus leaves out'),
     ('-red', '4', 'also by itself'),
     ('RED', '3 1 2', 'capitals do not count'),
@@ -272,20 +276,21 @@ select results_eq(
 );
 
 -- Far back: each step takes four times as many as the one before.
-call pg_temp.put('a', 200000, 'newest');
-call pg_temp.put('a', 198000, 'far 2');
-call pg_temp.put('a', 193000, 'far 8');
-call pg_temp.put('a', 170000, 'far 32');
-call pg_temp.put('a', 80000, 'far 128');
+call pg_temp.put('a', 1000000, 'newest');
+call pg_temp.put('a', 998000, 'far 2');
+call pg_temp.put('a', 992000, 'far 8');
+call pg_temp.put('a', 970000, 'far 32');
+call pg_temp.put('a', 870000, 'far 128');
+call pg_temp.put('a', 480000, 'far 512');
 call pg_temp.put('a', 9, 'far all');
 
 select is(pg_temp.seqs(pg_temp.find(v.query)), v.seqs, v.what)
 from (
     values
-    ('far 2', '198000', 'among the newest 2000'), ('far 8', '193000', 'then 8000'),
-    ('far 32', '170000', 'then 32000'), ('far 128', '80000', 'then 128000'),
-    ('far all', '9', 'and at last among all'),
-    ('far', '198000 193000 170000 80000 9', 'or in all of them')
+    ('far 2', '998000', 'among the newest 2000'), ('far 8', '992000', 'then 8000'),
+    ('far 32', '970000', 'then 32000'), ('far 128', '870000', 'then 128000'),
+    ('far 512', '480000', 'then 512000'), ('far all', '9', 'and at last among all'),
+    ('far', '998000 992000 970000 870000 480000 9', 'or in all of them')
 ) as v (query, seqs, what);
 
 select

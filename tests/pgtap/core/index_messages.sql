@@ -95,27 +95,29 @@ select is(
     (
         select
             s.tsv @@ '''@aaaaaaaa-0000-4000-8000-000000000000'''::tsquery
-            and s.tsv @@ '''@aaaaaaaa-0000-4000-8000-000000000000/0'''::tsquery
+            and s.tsv @@ '''@aaaaaaaa-0000-4000-8000-000000000000/1024/0'''::tsquery
+            and s.tsv @@ '''@aaaaaaaa-0000-4000-8000-000000000000/32768/0'''::tsquery
         from turnkeep.message_search as s
         where s.place = 3
     ),
     true,
-    'two of its words name the owner, and the place in thousands'
+    'three of its words name the owner, and the stretches of places that it is in'
 );
 
-update turnkeep.search_owners set last_place = 1023;
-call pg_temp.say(turnkeep.id_at('2026-01-01 00:00:05Z'), 'b', 'The 1024th');
+update turnkeep.search_owners set last_place = 32768 * 32768 - 1;
+call pg_temp.say(turnkeep.id_at('2026-01-01 00:00:05Z'), 'b', 'Far on');
 select turnkeep.index_messages(10, '1 year') as reply \gset
 
 select is(
     (
         select array_to_string(tsvector_to_array(s.tsv), ' ')
         from turnkeep.message_search as s
-        where s.place = 1024
+        where s.place = 32768 * 32768
     ),
-    '1024th @bbbbbbbb-0000-4000-8000-000000000000'
-    ' @bbbbbbbb-0000-4000-8000-000000000000/1 the',
-    'of which there are 1024'
+    '@bbbbbbbb-0000-4000-8000-000000000000'
+    ' @bbbbbbbb-0000-4000-8000-000000000000/1024/1048576'
+    ' @bbbbbbbb-0000-4000-8000-000000000000/32768/32768 far on',
+    'of 1024 and of 32768'
 );
 
 -- How far it is. A call settles what the one before has seen, when all have ended that
@@ -231,7 +233,7 @@ select set_eq(
     $$
     values
     ('a', 2, 'time'), ('a', 2, 'first'), ('b', 2, 'second'),
-    ('a', 1, 'the third'), ('a', 1, 'fourth the'), ('b', 1, '1024th the'),
+    ('a', 1, 'the third'), ('a', 1, 'fourth the'), ('b', 1, 'far on'),
     ('a', 1, 'late')
     $$,
     'after a change of the language the words are taken anew, the oldest first'
