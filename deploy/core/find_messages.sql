@@ -28,9 +28,13 @@ declare
     v_words tsquery;
     v_from bigint;
     v_below bigint;
-    v_reach bigint;
+    -- How far back, and in words for how many places.
+    v_steps constant integer[] := '{
+        {2048, 1024}, {8192, 1024}, {32768, 32768}, {131072, 32768}, {524288, 32768},
+        {null, null}
+    }';
+    v_step integer[];
     v_oldest bigint;
-    v_chunk_size integer;
     v_scope tsquery;
     v_conversation_ids uuid[];
     v_seqs bigint[];
@@ -89,21 +93,20 @@ begin
     -- The newest matches are the window that is ranked. A common word has them among the
     -- newest messages, and to fetch all that match would take the longer the more there
     -- are: so try the newest 2,000 messages, then 8,000 and so on, at last all. A scope
-    -- has few words, because the index compares each place with each of them.
-    foreach v_reach in array array[2048, 8192, 32768, 131072, 524288, null] loop
-        v_oldest := coalesce(greatest(v_below - v_reach, v_from), v_from);
-        v_chunk_size := case when v_reach < 32768 then 1024 else 32768 end;
+    -- has few words: the index compares each place with each of them.
+    foreach v_step slice 1 in array v_steps loop
+        v_oldest := greatest(v_below - v_step[1], v_from);
 
-        if v_reach is null then
+        if v_step[2] is null then
             v_scope := format('''@%s''', v_owner_id)::tsquery;
         else
             select
                 string_agg(
-                    format('''@%s/%s/%s''', v_owner_id, v_chunk_size, n.chunk), '|'
+                    format('''@%s/%s/%s''', v_owner_id, v_step[2], n.chunk), '|'
                 )::tsquery
             into v_scope
             from generate_series(
-                v_oldest / v_chunk_size, v_below / v_chunk_size
+                v_oldest / v_step[2], v_below / v_step[2]
             ) as n (chunk);
         end if;
 

@@ -1,6 +1,7 @@
 -- Deploy turnkeep:tables/conversation_files to pg
 -- requires: tables/conversations
 -- requires: tables/files
+-- requires: types/ordinal
 
 begin;
 
@@ -8,7 +9,7 @@ create table public.conversation_files (
     conversation_id uuid not null,
     file_id uuid not null,
     owner_id uuid not null,
-    seq bigint,
+    seq turnkeep.ordinal,
     added_at timestamptz not null default clock_timestamp(),
     constraint conversation_files_pkey primary key (conversation_id, file_id),
     -- Neither key cascades. From files, a cleanup that lost a race would take the
@@ -19,8 +20,7 @@ create table public.conversation_files (
     references public.conversations (id, owner_id),
     constraint conversation_files_file_id_owner_id_fkey
     foreign key (file_id, owner_id)
-    references public.files (id, owner_id),
-    constraint conversation_files_seq_is_positive check (seq > 0)
+    references public.files (id, owner_id)
 );
 
 create index idx_conversation_files_file_id on public.conversation_files (file_id);

@@ -2,20 +2,23 @@
 -- requires: core/new_id
 -- requires: core/current_owner
 -- requires: core/is_service
+-- requires: types/ordinal
+-- requires: types/continuation_id
+-- requires: types/jsonb_object
 
 begin;
 
 create table public.conversations (
     id uuid not null default turnkeep.new_id(),
     owner_id uuid not null,
-    next_seq bigint not null default 1,
-    version bigint not null default 1,
+    next_seq turnkeep.ordinal not null default 1,
+    version turnkeep.ordinal not null default 1,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     truncated_at timestamptz,
-    continuation_id text collate "C" not null,
+    continuation_id turnkeep.continuation_id not null,
     title text,
-    metadata jsonb not null default '{}',
+    metadata turnkeep.jsonb_object not null default '{}',
     -- Coarse on purpose: an index on updated_at would make every turn write to all
     -- indexes of this table (no HOT update), this one makes one in five minutes.
     active_at timestamptz not null generated always as (
@@ -25,13 +28,7 @@ create table public.conversations (
     -- one owner's rows can not refer to another's.
     constraint conversations_pkey primary key (id, owner_id),
     constraint conversations_owner_id_continuation_id_key
-    unique (owner_id, continuation_id),
-    constraint conversations_continuation_id_has_1_to_500_characters
-    check (length(continuation_id) between 1 and 500),
-    constraint conversations_metadata_is_an_object
-    check (jsonb_typeof(metadata) = 'object'),
-    constraint conversations_next_seq_is_positive check (next_seq > 0),
-    constraint conversations_version_is_positive check (version > 0)
+    unique (owner_id, continuation_id)
 )
 -- Each turn updates its conversation and no indexed column: room on the page keeps
 -- the update there (HOT), and the indexes untouched.

@@ -1,13 +1,15 @@
 -- Deploy turnkeep:tables/deleted_requests to pg
 -- requires: schema/turnkeep
+-- requires: types/continuation_id
+-- requires: types/request_id
 
 begin;
 
 create table turnkeep.deleted_requests (
     owner_id uuid not null,
     deleted_at timestamptz not null default now(),
-    continuation_id text collate "C" not null,
-    request_id text collate "C" not null,
+    continuation_id turnkeep.continuation_id not null,
+    request_id turnkeep.request_id not null,
     constraint deleted_requests_pkey
     primary key (owner_id, continuation_id, request_id)
 );

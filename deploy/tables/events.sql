@@ -1,5 +1,6 @@
 -- Deploy turnkeep:tables/events to pg
 -- requires: schema/turnkeep
+-- requires: types/jsonb_object
 
 begin;
 
@@ -18,11 +19,10 @@ create table turnkeep.events (
     conversation_id uuid,
     kind text collate "C" not null,
     subject text collate "C",
-    payload jsonb not null default '{}',
+    payload turnkeep.jsonb_object not null default '{}',
     -- The one index: the order in which events are read and pruned. Every turn writes
     -- to it, at its right edge.
-    constraint events_pkey primary key (xid, id),
-    constraint events_payload_is_an_object check (jsonb_typeof(payload) = 'object')
+    constraint events_pkey primary key (xid, id)
 );
 
 comment on table turnkeep.events is

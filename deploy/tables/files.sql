@@ -2,41 +2,35 @@
 -- requires: types/file_type
 -- requires: core/new_id
 -- requires: core/current_owner
+-- requires: types/byte_count
+-- requires: types/bucket_id
+-- requires: types/storage_path
+-- requires: types/sha256
+-- requires: types/jsonb_object
 
 begin;
 
 create table public.files (
     id uuid not null default turnkeep.new_id(),
     owner_id uuid not null,
-    size_bytes bigint,
+    size_bytes turnkeep.byte_count,
     created_at timestamptz not null default now(),
     stored_at timestamptz,
     unlinked_since timestamptz default now(),
     file_type public.file_type not null default 'user_upload',
-    bucket_id text collate "C" not null,
-    storage_path text collate "C" not null,
+    bucket_id turnkeep.bucket_id not null,
+    storage_path turnkeep.storage_path not null,
     original_name text not null,
     mime_type text,
-    sha256 text collate "C",
-    metadata jsonb not null default '{}',
+    sha256 turnkeep.sha256,
+    metadata turnkeep.jsonb_object not null default '{}',
     constraint files_pkey primary key (id, owner_id),
     -- For all owners: one stored object has one row. The path comes first so that a
     -- look-up by the path alone finds its way too.
     constraint files_storage_path_bucket_id_key unique (storage_path, bucket_id),
     -- The owner comes last: with it in front, a planner that has no statistics yet
     -- reads all files of an owner to find some ids among them.
-    constraint files_sha256_owner_id_key unique (sha256, owner_id),
-    constraint files_size_bytes_is_not_negative check (size_bytes >= 0),
-    constraint files_sha256_is_lower_case_hex check (sha256 ~ '^[0-9a-f]{64}$'),
-    constraint files_bucket_id_has_1_to_100_characters
-    check (length(bucket_id) between 1 and 100),
-    -- Bytes, as the storages count: longer ones would not fit into the index either.
-    constraint files_storage_path_has_1_to_1024_bytes
-    check (octet_length(storage_path) between 1 and 1024),
-    -- No empty, '.' or '..' segment: what such a path names is the storage's guess.
-    constraint files_storage_path_is_plain
-    check (storage_path !~ '(^|/)\.{0,2}(/|$)'),
-    constraint files_metadata_is_an_object check (jsonb_typeof(metadata) = 'object')
+    constraint files_sha256_owner_id_key unique (sha256, owner_id)
 );
 
 -- For forget_owner. An index on the owner of all files would tempt a planner without

@@ -1,5 +1,6 @@
 -- Deploy turnkeep:tables/message_search to pg
 -- requires: tables/messages
+-- requires: types/ordinal
 
 begin;
 
@@ -8,17 +9,15 @@ begin;
 create table turnkeep.message_search (
     conversation_id uuid not null,
     owner_id uuid not null,
-    seq bigint not null,
-    place bigint not null,
+    seq turnkeep.ordinal not null,
+    place turnkeep.ordinal not null,
     revision integer not null,
     tsv tsvector not null,
     constraint message_search_pkey primary key (conversation_id, seq),
     constraint message_search_conversation_id_owner_id_fkey
     foreign key (conversation_id, owner_id)
     references public.conversations (id, owner_id)
-    on delete cascade,
-    constraint message_search_seq_is_positive check (seq > 0),
-    constraint message_search_place_is_positive check (place > 0)
+    on delete cascade
 );
 
 -- Without a list of pending entries, which every search would have to go through.

@@ -1,6 +1,10 @@
 -- Deploy turnkeep:tables/messages to pg
 -- requires: types/message_role
 -- requires: tables/conversations
+-- requires: types/ordinal
+-- requires: types/turn_size
+-- requires: types/request_id
+-- requires: types/jsonb_object
 
 begin;
 
@@ -28,13 +32,13 @@ create table public.messages (
     )::uuid,
     conversation_id uuid not null,
     owner_id uuid not null,
-    seq bigint not null,
+    seq turnkeep.ordinal not null,
     created_at timestamptz not null,
     role public.message_role not null,
-    turn_size smallint,
+    turn_size turnkeep.turn_size,
     content text not null,
-    request_id text collate "C",
-    metadata jsonb,
+    request_id turnkeep.request_id,
+    metadata turnkeep.jsonb_object,
     file_ids uuid[],
     constraint messages_pkey primary key (id),
     constraint messages_conversation_id_seq_key unique (conversation_id, seq),
@@ -42,14 +46,8 @@ create table public.messages (
     foreign key (conversation_id, owner_id)
     references public.conversations (id, owner_id)
     on delete cascade,
-    constraint messages_seq_is_positive check (seq > 0),
-    constraint messages_turn_size_is_1_to_200 check (turn_size between 1 and 200),
-    constraint messages_request_id_has_1_to_200_characters
-    check (length(request_id) between 1 and 200),
     constraint messages_request_id_is_on_the_first_of_a_turn
-    check (request_id is null or turn_size is not null),
-    constraint messages_metadata_is_an_object
-    check (jsonb_typeof(metadata) = 'object')
+    check (request_id is null or turn_size is not null)
 );
 
 -- Exactly once: the request's name stands on the first message of its turn.

@@ -1,5 +1,6 @@
 -- Deploy turnkeep:tables/responses to pg
 -- requires: schema/turnkeep
+-- requires: types/sha256
 
 begin;
 
@@ -15,13 +16,11 @@ create table turnkeep.responses (
         date_bin('5 minutes', last_hit_at, timestamptz '2000-01-01 00:00:00+00')
     ) stored,
     size_bytes integer not null,
-    key text collate "C" not null,
-    scope text collate "C",
+    key turnkeep.sha256 not null,
+    scope turnkeep.sha256,
     embedding real[],
     value jsonb not null,
     constraint responses_pkey primary key (owner_id, key),
-    constraint responses_key_is_a_sha256 check (key ~ '^[0-9a-f]{64}$'),
-    constraint responses_scope_is_a_sha256 check (scope ~ '^[0-9a-f]{64}$'),
     constraint responses_size_bytes_is_at_most_1_mib
     check (size_bytes between 0 and 1048576),
     constraint responses_embedding_has_its_scope

@@ -1,13 +1,13 @@
 -- Deploy turnkeep:tables/search_owners to pg
 -- requires: schema/turnkeep
+-- requires: types/ordinal
 
 begin;
 
 create table turnkeep.search_owners (
     owner_id uuid not null,
-    last_place bigint not null,
-    constraint search_owners_pkey primary key (owner_id),
-    constraint search_owners_last_place_is_positive check (last_place > 0)
+    last_place turnkeep.ordinal not null,
+    constraint search_owners_pkey primary key (owner_id)
 );
 
 comment on table turnkeep.search_owners is

@@ -1,5 +1,7 @@
 -- Deploy turnkeep:tables/storage_deletions to pg
 -- requires: core/new_id
+-- requires: types/bucket_id
+-- requires: types/storage_path
 
 begin;
 
@@ -12,8 +14,8 @@ create table turnkeep.storage_deletions (
     leased_by text,
     last_error text,
     version text,
-    bucket_id text collate "C" not null,
-    storage_path text collate "C" not null,
+    bucket_id turnkeep.bucket_id not null,
+    storage_path turnkeep.storage_path not null,
     constraint storage_deletions_pkey primary key (id),
     constraint storage_deletions_storage_path_bucket_id_key
     unique (storage_path, bucket_id),

@@ -31,21 +31,23 @@ APPEND_CASE = next(case for case in CASES if case.name == "append_turn: 2 messag
 WHOLE = "append_turn"
 
 TAKEN_AWAY = {
-    "checks of both tables": """
+    "checks, of domains and of tables": """
         do $$
         declare v_check record;
         begin
             for v_check in
-                select c.conrelid::regclass as at, c.conname as name
+                select
+                    case c.conrelid
+                        when 0 then 'domain ' || c.contypid::regtype
+                        else 'table ' || c.conrelid::regclass
+                    end as at,
+                    c.conname as name
                 from pg_constraint as c
                 where c.contype = 'c'
-                  and c.conrelid in (
-                      'public.messages'::regclass, 'public.conversations'::regclass
-                  )
+                  and c.connamespace
+                      in ('public'::regnamespace, 'turnkeep'::regnamespace)
             loop
-                execute format(
-                    'alter table %s drop constraint %I', v_check.at, v_check.name
-                );
+                execute format('alter %s drop constraint %I', v_check.at, v_check.name);
             end loop;
         end $$
     """,

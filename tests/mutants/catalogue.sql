@@ -39,6 +39,14 @@ join pg_constraint as k on k.conrelid = t.oid
 where k.contype in ('c', 'p', 'u', 'f', 'x')
 union all
 
+-- Each rule of a domain.
+select 'types/' || t.typname, 'without constraint ' || k.conname,
+    format('alter domain %s drop constraint %I', t.oid::regtype, k.conname)
+from pg_type as t
+join pg_constraint as k on k.contypid = t.oid
+where t.typnamespace in ('public'::regnamespace, 'turnkeep'::regnamespace)
+union all
+
 -- The other action of each foreign key.
 select t.path,
     k.conname || case k.confdeltype

@@ -27,8 +27,8 @@ $procedure$;
 create view pg_temp.found as
 select
     right(s.conversation_id::text, 1) as thread,
-    s.seq,
-    s.place,
+    s.seq::bigint,
+    s.place::bigint,
     s.revision,
     (
         select string_agg(w.word, ' ' order by w.word)
@@ -64,7 +64,7 @@ select results_eq(
 
 select results_eq(
     $$
-    select o.owner_id, o.last_place from turnkeep.search_owners as o order by 1
+    select o.owner_id, o.last_place::bigint from turnkeep.search_owners as o order by 1
     $$,
     $$
     values

@@ -106,7 +106,7 @@ select results_eq(
 
 select results_eq(
     $$
-    select f.storage_path collate "default" from public.files as f
+    select f.storage_path::text collate "default" from public.files as f
     join before as b using (id)
     where f.ctid <> b.place
     $$,
@@ -137,7 +137,7 @@ select is(
 
 select results_eq(
     $$
-    select l.seq from public.conversation_files as l
+    select l.seq::bigint from public.conversation_files as l
     order by l.file_id
     $$,
     array[7, 7, 9]::bigint[],

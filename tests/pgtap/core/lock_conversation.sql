@@ -23,7 +23,7 @@ select is(
 
 select results_eq(
     $$
-    select c.continuation_id collate "default" from public.conversations as c
+    select c.continuation_id::text collate "default" from public.conversations as c
     where c.xmax::text <> '0'
     $$,
     array['b'],

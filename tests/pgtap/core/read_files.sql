@@ -95,7 +95,7 @@ select is(
 
 select is(
     (
-        select array_agg(f.storage_path)
+        select array_agg(f.storage_path::text)
         from unnest(turnkeep.read_files(
             '11111111-1111-4111-8111-111111111111',
             '[{"storage_path": "b"}, {"storage_path": "a"}, {"storage_path": "b"}]', 3

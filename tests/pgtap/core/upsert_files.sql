@@ -130,7 +130,7 @@ select * from pg_temp.upsert(
 
 select is(
     (
-        select array_agg(f.storage_path order by i.place)
+        select array_agg(f.storage_path::text order by i.place)
         from batch as b
         cross join unnest(b.file_ids) with ordinality as i (id, place)
         inner join public.files as f on i.id = f.id
@@ -141,7 +141,7 @@ select is(
 
 select is(
     (
-        select array_agg(f.storage_path order by f.storage_path)
+        select array_agg(f.storage_path::text order by f.storage_path)
         from batch as b
         inner join public.files as f on f.id = any(b.created_ids)
     ),
@@ -173,7 +173,7 @@ select is(
 
 select is(
     (
-        select array_agg(f.storage_path order by f.storage_path)
+        select array_agg(f.storage_path::text order by f.storage_path)
         from public.files as f
         where f.xmax::text = '0'
     ),

@@ -74,7 +74,8 @@ select is(
 
 select results_eq(
     $$
-    select m.seq, m.role, m.content, m.metadata, m.file_ids, m.request_id, m.turn_size
+    select m.seq::bigint, m.role, m.content, m.metadata::jsonb, m.file_ids,
+        m.request_id::text, m.turn_size::smallint
     from public.messages as m
     order by m.seq
     $$,
@@ -93,7 +94,7 @@ select results_eq(
 
 select results_eq(
     $$
-    select c.owner_id, c.title, c.metadata, c.next_seq, c.version
+    select c.owner_id, c.title, c.metadata::jsonb, c.next_seq::bigint, c.version::bigint
     from public.conversations as c
     $$,
     $$
@@ -136,7 +137,10 @@ select is(
 );
 
 select results_eq(
-    'select c.title, c.metadata, c.next_seq, c.version from public.conversations as c',
+    $$
+    select c.title, c.metadata::jsonb, c.next_seq::bigint, c.version::bigint
+    from public.conversations as c
+    $$,
     $$ values ('Talk', '{"a": 1, "b": {"c": 2}}'::jsonb, 9::bigint, 5::bigint) $$,
     'each turn is a new version, and leaves title and metadata as they are'
 );
@@ -152,13 +156,13 @@ select lives_ok(
 );
 
 select results_eq(
-    'select c.title, c.metadata from public.conversations as c',
+    'select c.title, c.metadata::jsonb from public.conversations as c',
     $$ values ('Other', '{"a": 1, "b": {"d": 3}, "e": null}'::jsonb) $$,
     'a title is replaced, metadata is merged key by key'
 );
 
 select results_eq(
-    'select m.seq from public.messages as m order by m.seq',
+    'select m.seq::bigint from public.messages as m order by m.seq',
     'select s.seq from generate_series(1::bigint, 9) as s (seq)',
     'there are no gaps between turns'
 );
@@ -439,8 +443,8 @@ select set_eq(
 
 select results_eq(
     $$
-    select f.owner_id, f.original_name, f.mime_type, f.size_bytes,
-        f.sha256 collate "default", f.file_type, f.metadata
+    select f.owner_id, f.original_name, f.mime_type, f.size_bytes::bigint,
+        f.sha256::text collate "default", f.file_type, f.metadata::jsonb
     from public.files as f
     where f.storage_path = 'new/b'
     $$,

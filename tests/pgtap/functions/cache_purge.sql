@@ -60,7 +60,7 @@ select is(
 );
 select results_eq(
     $$
-    select e.owner_id, e.payload from turnkeep.events as e
+    select e.owner_id, e.payload::jsonb from turnkeep.events as e
     where e.kind = 'responses_purged' and e.xid = pg_current_xact_id()
     order by e.id
     $$,

@@ -48,7 +48,7 @@ select is(
 );
 select results_eq(
     $$
-    select s.bucket_id collate "default", s.leased_by
+    select s.bucket_id::text collate "default", s.leased_by
     from turnkeep.storage_deletions as s order by s.bucket_id
     $$,
     $$ values ('bucket 1', 'worker'), ('bucket 2', null) $$,

@@ -74,7 +74,7 @@ select is(
 
 select results_eq(
     $$
-    select s.owner_id, s.bucket_id collate "default", s.storage_path collate "default",
+    select s.owner_id, s.bucket_id::text collate "default", s.storage_path::text collate "default",
         s.requested_at
     from turnkeep.storage_deletions as s
     $$,

@@ -43,7 +43,7 @@ select is(
 
 select results_eq(
     $$
-    select f.storage_path collate "default", f.unlinked_since is not null
+    select f.storage_path::text collate "default", f.unlinked_since is not null
     from public.files as f order by f.storage_path
     $$,
     $$ values ('elsewhere too', false), ('only here', true) $$,
@@ -52,7 +52,7 @@ select results_eq(
 
 select results_eq(
     $$
-    select c.continuation_id collate "default", c.owner_id, count(*)
+    select c.continuation_id::text collate "default", c.owner_id, count(*)
     from public.conversations as c
     join public.messages as m on m.conversation_id = c.id
     group by c.continuation_id, c.owner_id

@@ -50,7 +50,7 @@ select is(
 
 select results_eq(
     $$
-    select m.seq, c.next_seq
+    select m.seq::bigint, c.next_seq::bigint
     from public.conversations as c
     join public.messages as m on m.conversation_id = c.id
     where c.owner_id = '11111111-1111-4111-8111-111111111111'

@@ -32,7 +32,7 @@ select is(
 
 select results_eq(
     $$
-    select f.storage_path collate "default", f.owner_id, f.unlinked_since, f.stored_at
+    select f.storage_path::text collate "default", f.owner_id, f.unlinked_since, f.stored_at
     from public.files as f
     order by f.storage_path
     $$,
@@ -79,7 +79,7 @@ select is(
 
 select results_eq(
     $$
-    select f.storage_path collate "default" from public.files as f
+    select f.storage_path::text collate "default" from public.files as f
     where f.unlinked_since = now()
     order by f.storage_path
     $$,

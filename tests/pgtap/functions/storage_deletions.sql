@@ -99,7 +99,8 @@ select is(
 
 select results_eq(
     $$
-    select s.storage_path collate "default", s.leased_by, s.last_error, s.due_at - now(), s.attempts
+    select s.storage_path::text collate "default", s.leased_by, s.last_error,
+        s.due_at - now(), s.attempts
     from turnkeep.storage_deletions as s
     order by s.storage_path
     $$,
@@ -196,7 +197,7 @@ select * from cleanup_orphaned_files('0');
 
 select results_eq(
     $$
-    select s.storage_path collate "default", s.version
+    select s.storage_path::text collate "default", s.version
     from turnkeep.storage_deletions as s order by s.storage_path
     $$,
     $$ values ('a', 'v1'), ('b', 'v1'), ('c', 'none') $$,

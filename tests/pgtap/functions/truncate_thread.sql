@@ -89,7 +89,7 @@ from (values (5), (6), (9223372036854775807)) as v (after_seq);
 
 select results_eq(
     $$
-    select c.version, c.updated_at, c.truncated_at
+    select c.version::bigint, c.updated_at, c.truncated_at
     from public.conversations as c
     where c.owner_id = '00000000-0000-0000-0000-000000000000'
       and c.continuation_id = 'trip'
@@ -121,7 +121,7 @@ select is(
 
 select results_eq(
     $$
-    select c.version, c.next_seq, c.updated_at > b.updated_at, c.truncated_at
+    select c.version::bigint, c.next_seq::bigint, c.updated_at > b.updated_at, c.truncated_at
     from public.conversations as c
     cross join lateral (
         select max(m.created_at) as updated_at from public.messages as m
@@ -145,7 +145,7 @@ select ok(
 
 select results_eq(
     $$
-    select c.continuation_id collate "default", m.seq, m.turn_size::integer
+    select c.continuation_id::text collate "default", m.seq::bigint, m.turn_size::integer
     from public.messages as m
     join public.conversations as c on c.id = m.conversation_id
     where m.owner_id = '00000000-0000-0000-0000-000000000000'
@@ -161,7 +161,7 @@ select results_eq(
 
 select results_eq(
     $$
-    select f.storage_path collate "default", f.unlinked_since is not null
+    select f.storage_path::text collate "default", f.unlinked_since is not null
     from public.files as f order by f.storage_path
     $$,
     $$
@@ -174,8 +174,8 @@ select results_eq(
 
 select results_eq(
     $$
-    select d.owner_id, d.continuation_id collate "default",
-        d.request_id collate "default"
+    select d.owner_id, d.continuation_id::text collate "default",
+        d.request_id::text collate "default"
     from turnkeep.deleted_requests as d
     $$,
     $$
@@ -186,7 +186,7 @@ select results_eq(
 
 select results_eq(
     $$
-    select c.continuation_id collate "default", count(*), max(s.seq)
+    select c.continuation_id::text collate "default", count(*), max(s.seq::bigint)
     from turnkeep.message_search as s
     join public.conversations as c on c.id = s.conversation_id
     group by c.owner_id, c.continuation_id
@@ -373,7 +373,7 @@ select truncate_thread('long', 199) as reply \gset long_
 
 select is(
     (
-        select m.turn_size from public.messages as m
+        select m.turn_size::smallint from public.messages as m
         where
             m.conversation_id = (:'long_turn'::jsonb ->> 'conversation_id')::uuid
             and m.seq = 1
@@ -386,7 +386,7 @@ select truncate_thread('long', 1) as reply \gset long_
 
 select is(
     (
-        select m.turn_size from public.messages as m
+        select m.turn_size::smallint from public.messages as m
         where
             m.conversation_id = (:'long_turn'::jsonb ->> 'conversation_id')::uuid
             and m.seq = 1

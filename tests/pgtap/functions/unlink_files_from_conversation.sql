@@ -128,7 +128,7 @@ select is(
 
 select results_eq(
     $$
-    select c.continuation_id collate "default", c.version, c.updated_at = now()
+    select c.continuation_id::text collate "default", c.version::bigint, c.updated_at = now()
     from public.conversations as c
     where c.version > 1
     $$,

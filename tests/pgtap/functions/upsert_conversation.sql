@@ -52,7 +52,7 @@ select is(
 
 select results_eq(
     $$
-    select c.version, c.title, c.metadata, c.updated_at >= b.updated_at
+    select c.version::bigint, c.title, c.metadata::jsonb, c.updated_at >= b.updated_at
     from public.conversations as c
     cross join before as b
     $$,

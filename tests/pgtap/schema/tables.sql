@@ -1,7 +1,7 @@
 -- What holds for every table, present and future.
 begin;
 
-select plan(19);
+select plan(20);
 
 create temporary view ours as
 select
@@ -173,12 +173,29 @@ select is_empty(
 
 select is_empty(
     $$
-    select k.conrelid::regclass, k.conname from pg_constraint as k
-    join ours as o on o.oid = k.conrelid
+    select k.conname from pg_constraint as k
+    left join ours as o on o.oid = k.conrelid
+    left join pg_type as t
+        on t.oid = k.contypid
+        and t.typnamespace in ('public'::regnamespace, 'turnkeep'::regnamespace)
     where k.contype = 'c'
+      and (o.oid is not null or t.oid is not null)
       and (k.conname ~ '_check\d*$' or not k.convalidated)
     $$,
     'the name of a check says its rule, and every row obeys it'
+);
+
+select is_empty(
+    $$
+    select o.oid::regclass, a.attname from ours as o
+    join pg_attribute as a on a.attrelid = o.oid
+    join pg_type as t
+        on t.typname = a.attname
+        and t.typtype = 'd'
+        and t.typnamespace = 'turnkeep'::regnamespace
+    where a.atttypid <> t.oid
+    $$,
+    'a column that is called as a domain keeps its rules'
 );
 
 select is_empty(

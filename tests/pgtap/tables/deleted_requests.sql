@@ -14,10 +14,10 @@ select set_eq(
     $$,
     $$
     values
-    ('continuation_id', 'text', true, null),
+    ('continuation_id', 'turnkeep.continuation_id', true, null),
     ('deleted_at', 'timestamp with time zone', true, 'now()'),
     ('owner_id', 'uuid', true, null),
-    ('request_id', 'text', true, null)
+    ('request_id', 'turnkeep.request_id', true, null)
     $$,
     'a deleted request has these columns'
 );

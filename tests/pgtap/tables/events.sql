@@ -1,6 +1,6 @@
 begin;
 
-select plan(6);
+select plan(5);
 
 select set_eq(
     $$
@@ -19,7 +19,7 @@ select set_eq(
     ('created_at', 'timestamp with time zone', true, 'now()'),
     ('kind', 'text', true, null),
     ('owner_id', 'uuid', true, null),
-    ('payload', 'jsonb', true, '''{}''::jsonb'),
+    ('payload', 'turnkeep.jsonb_object', true, '''{}''::jsonb'),
     ('subject', 'text', false, null),
     ('xid', 'xid8', true, 'pg_current_xact_id()')
     $$,
@@ -77,17 +77,6 @@ select lives_ok(
     )
     $$,
     'which is an id in a transaction'
-);
-
-select throws_ok(
-    $$
-    insert into turnkeep.events (owner_id, kind, payload)
-    values ('11111111-1111-4111-8111-111111111111', 'a', '[]')
-    $$,
-    '23514',
-    'new row for relation "events" violates check constraint '
-    '"events_payload_is_an_object"',
-    'what a payload has, has names'
 );
 
 select * from finish();

@@ -15,14 +15,14 @@ select set_eq(
     $$
     values
     ('attempts', 'integer', true, '0'),
-    ('bucket_id', 'text', true, null),
+    ('bucket_id', 'turnkeep.bucket_id', true, null),
     ('due_at', 'timestamp with time zone', true, 'now()'),
     ('id', 'uuid', true, 'turnkeep.new_id()'),
     ('last_error', 'text', false, null),
     ('leased_by', 'text', false, null),
     ('owner_id', 'uuid', true, null),
     ('requested_at', 'timestamp with time zone', true, 'now()'),
-    ('storage_path', 'text', true, null),
+    ('storage_path', 'turnkeep.storage_path', true, null),
     ('version', 'text', false, null)
     $$,
     'a deletion has these columns'

@@ -1,0 +1,7 @@
+-- Revert turnkeep:types/continuation_id from pg
+
+begin;
+
+drop domain turnkeep.continuation_id;
+
+commit;

@@ -1,0 +1,7 @@
+-- Revert turnkeep:types/ordinal from pg
+
+begin;
+
+drop domain turnkeep.ordinal;
+
+commit;

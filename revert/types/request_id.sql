@@ -1,0 +1,7 @@
+-- Revert turnkeep:types/request_id from pg
+
+begin;
+
+drop domain turnkeep.request_id;
+
+commit;

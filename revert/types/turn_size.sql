@@ -1,0 +1,7 @@
+-- Revert turnkeep:types/turn_size from pg
+
+begin;
+
+drop domain turnkeep.turn_size;
+
+commit;

@@ -1,0 +1,7 @@
+-- Verify turnkeep:types/byte_count on pg
+
+begin;
+
+select 0::turnkeep.byte_count;
+
+rollback;

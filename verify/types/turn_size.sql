@@ -1,0 +1,7 @@
+-- Verify turnkeep:types/turn_size on pg
+
+begin;
+
+select 1::turnkeep.turn_size;
+
+rollback;
