@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -76,6 +77,21 @@ def test_every_kind_of_message_comes_back_as_it_was(client: Client) -> None:
     history.clear()
     assert history.messages == []
     ChatHistory(client, "never seen").clear()
+
+
+def test_it_is_the_history_of_one_owner(client: Client) -> None:
+    from langchain_core.messages import HumanMessage
+
+    from turnkeep.adapters.langchain import ChatHistory
+
+    owner_id = uuid4()
+    own, others = ChatHistory(client, "c", owner_id=owner_id), ChatHistory(client, "c")
+    for history in (own, others):
+        history.add_messages([HumanMessage(str(history is own))])
+    assert [m.content for m in own.messages] == ["True"]
+    own.clear()
+    assert own.messages == []
+    assert [m.content for m in others.messages] == ["False"]
 
 
 def test_it_reads_what_others_have_stored_and_long_threads_whole(

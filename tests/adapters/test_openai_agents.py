@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -107,5 +108,31 @@ def test_items_come_back_as_they_were(database: str) -> None:
             assert await session.get_items() == []
             await client(append_turn("kinds", [{"role": "user", "content": "plain"}]))
             assert await session.get_items() == [{"role": "user", "content": "plain"}]
+
+    asyncio.run(talk())
+
+
+def test_it_is_the_session_of_one_owner_and_as_long_as_it_is_told(
+    database: str, agents: Any
+) -> None:
+    from turnkeep.adapters.openai_agents import Session
+
+    async def talk() -> None:
+        owner_id = uuid4()
+        items: list[Any] = [{"role": "user", "content": str(n)} for n in range(1203)]
+        async with AsyncClient(database) as client:
+            own = Session(client, "c", owner_id=owner_id)
+            others = Session(client, "c")
+            await own.add_items(items)
+            await others.add_items(items[:1])
+            assert await own.get_items() == items
+            assert await own.get_items(limit=1100) == items[-1100:]
+            own.session_settings = agents.memory.SessionSettings(limit=3)
+            assert await own.get_items() == items[-3:]
+            assert await own.get_items(limit=2) == items[-2:]
+            assert await own.pop_item() == items[-1]
+            await own.clear_session()
+            assert await own.get_items() == []
+            assert await others.get_items() == items[:1]
 
     asyncio.run(talk())

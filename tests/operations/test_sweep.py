@@ -490,6 +490,14 @@ def test_a_database_that_is_none_or_is_not_ready_is_said_in_words(
         assert words in str(answer.exception)
 
 
+def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "turnkeep.supabase_storage", raising=False)
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    answer = run("sweep", "--storage", "https://x.example", SUPABASE_SECRET_KEY=KEY)
+    assert isinstance(answer.exception, Misconfigured)
+    assert "turnkeep[supabase]" in str(answer.exception)
+
+
 def test_why_bytes_could_not_be_deleted_is_said(client: Client, root: Path) -> None:
     store(client, DirectoryStorage(root), used=0, unused=1)
     (root / "user-files/unused/0000").unlink()

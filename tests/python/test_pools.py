@@ -27,6 +27,7 @@ from turnkeep.embedded.account import Account
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gateway.running import Gateway
     from turnkeep.calls import NewMessage
 
 HELLO: list[NewMessage] = [{"role": "user", "content": "Hello"}]
@@ -112,6 +113,36 @@ def test_a_forked_process_has_a_pool_of_its_own_and_leaves_the_parents_alone(
     assert stored == [("child", 3), ("parent", 5)]
     while sessions(connection):
         pass
+
+
+def test_a_forked_process_has_connections_to_a_gateway_of_its_own(
+    gateway: Gateway,
+) -> None:
+    """Both ask at once: over one connection each would get the other's answers."""
+    printed = script(
+        "",
+        f"""
+        import os, sys
+        from turnkeep.client import connect
+        from turnkeep.calls import append_turn, get_thread
+        client = connect({gateway.url!r}, key={gateway.service_key!r})
+        for name in ("parent", "child"):
+            client(append_turn(name, [{{"role": "user", "content": name}}]))
+        child = os.fork()
+        name = "parent" if child else "child"
+        for _ in range(50):
+            thread = client(get_thread(name))
+            assert thread.messages[0].content == name
+        assert client.retries == 0
+        if not child:
+            client.close()
+            sys.exit()
+        print(os.waitpid(child, 0)[1])
+        client.close()
+        """,
+        timeout=120,
+    )
+    assert printed == "0\n"
 
 
 def test_the_shared_client_is_closed_at_exit(database: str) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from datetime import timedelta
 from hashlib import sha256
-from io import BytesIO
+from io import BytesIO, RawIOBase
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -215,6 +215,56 @@ def test_a_file_that_changes_on_the_way_is_not_stored(
         client.upload([LocalFile(Changing(b"12345"), "a")])
     assert list(folder.list("user-files")) == []
     assert list((tmp_path / "storage").iterdir()) == []
+
+
+class Endless(RawIOBase):
+    """Many bytes that are nowhere; counts in which pieces they are asked for."""
+
+    def __init__(self, size: int) -> None:
+        """Take how many."""
+        self.pieces: list[int] = []
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go somewhere."""
+        self._at = {0: 0, 1: self._at, 2: self._size}[whence] + offset
+        return self._at
+
+    def tell(self) -> int:
+        """Say where it is."""
+        return self._at
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read on."""
+        left = self._size - self._at
+        piece = bytes(left if size < 0 else min(size, left))
+        self._at += len(piece)
+        self.pieces.append(len(piece))
+        return piece
+
+
+def test_a_large_file_is_read_in_pieces_and_told_of_as_it_goes(
+    client: Client, supabase: Client
+) -> None:
+    size = 20_000_000
+    for uploading in (client, supabase):
+        content: Any = Endless(size)
+        told: list[Progress] = []
+        (file,) = uploading.upload(
+            [LocalFile(content, "large")], on_progress=told.append
+        )
+        assert file.size_bytes == size
+        # Once to know it, once to bring it.
+        assert sum(content.pieces) == 2 * size
+        assert max(content.pieces) <= 2**20
+        sent = [progress.sent_bytes for progress in told]
+        assert sent == sorted(sent)
+        assert (len(sent) > 10, sent[-1]) == (True, size)
 
 
 def test_without_a_storage_it_says_what_to_do(database: str) -> None:

@@ -19,7 +19,7 @@ import click
 from turnkeep.addresses import SERVICE_KEYS, find_service
 from turnkeep.cli.choosing import chosen
 from turnkeep.client import Client
-from turnkeep.errors import TurnkeepError, Unavailable
+from turnkeep.errors import Misconfigured, TurnkeepError, Unavailable
 from turnkeep.storage import DirectoryStorage
 from turnkeep.sweep import Sweeper
 
@@ -180,8 +180,12 @@ def opened(place: str | None) -> Iterator[Storage | None]:
             )
         yield DirectoryStorage(place)
         return
-    from turnkeep.supabase_storage import SupabaseStorage  # noqa: PLC0415  an extra
-
+    try:
+        from turnkeep.supabase_storage import SupabaseStorage  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise Misconfigured(
+            f"{error.name} is not installed", hint="pip install 'turnkeep[supabase]'"
+        ) from error
     project = find_service(place)
     storage = SupabaseStorage(project.storage_url, project.headers)
     try:
