@@ -118,6 +118,7 @@ class DirectoryStorage:
         kept = {}
         for storage_path in storage_paths:
             path = self._path(bucket_id, storage_path)
+            self._see()
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -130,6 +131,7 @@ class DirectoryStorage:
 
     def list(self, bucket_id: str) -> Iterator[StoredObject]:
         """Walk through the folder of the bucket."""
+        self._see()
         bucket = self._path(bucket_id, "")
         for folder, _, names in os.walk(bucket, onerror=_raise_unless_missing):
             for name in names:
@@ -144,6 +146,11 @@ class DirectoryStorage:
                     status.st_size,
                     datetime.fromtimestamp(status.st_mtime, UTC),
                 )
+
+    def _see(self) -> None:
+        """Let no directory that is not there pass for one that is empty."""
+        if not self.root.is_dir():
+            raise Unavailable("there is no such directory", where=str(self.root))
 
     def _path(self, bucket_id: str, storage_path: str) -> Path:
         parts = [bucket_id, *storage_path.split("/")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import re
 import types
 import typing
 from datetime import timedelta
@@ -103,6 +104,21 @@ def shape(kind: Any) -> Any:
         hints = typing.get_type_hints(kind)
         return {f.name: shape(hints[f.name]) for f in dataclasses.fields(kind)}
     return None
+
+
+def parts(kind: Any) -> set[Any]:
+    """Give the dataclasses that a reply type is made of."""
+    if not dataclasses.is_dataclass(kind):
+        return set().union(*map(parts, typing.get_args(kind)))
+    return {kind}.union(*map(parts, typing.get_type_hints(kind).values()))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_reply_is_frozen_and_says_the_shape_that_sql_has(name: str) -> None:
+    for part in parts(FUNCTIONS[name].reply):
+        assert part.__dataclass_params__.frozen, part
+        for field in dataclasses.fields(part):
+            assert re.search(rf"\b{field.name}\b", part.__doc__), part
 
 
 def keys(document: Any, model: Any) -> Any:

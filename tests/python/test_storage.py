@@ -104,6 +104,19 @@ def test_what_a_directory_refuses_is_an_exception_of_ours(
         list(storage.list("b"))
 
 
+def test_a_directory_that_has_gone_is_not_empty(
+    storage: Storage, tmp_path: Path
+) -> None:
+    storage.put("b", "a", BytesIO(b"1"))
+    (tmp_path / "storage").rename(tmp_path / "elsewhere")
+    with pytest.raises(Unavailable):
+        storage.delete("b", ["a"])
+    with pytest.raises(Unavailable):
+        list(storage.list("b"))
+    (tmp_path / "elsewhere").rename(tmp_path / "storage")
+    assert content_of(storage, "b") == {"a": 1}
+
+
 def test_a_file_where_a_folder_is_needed_is_an_exception_of_ours(
     storage: Storage,
 ) -> None:

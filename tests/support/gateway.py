@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from gateway.running import Gateway
 
 
-def pytest_report_header() -> str:
-    """Say what answers the requests."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what answered the requests."""
     real = os.environ.get("POSTGREST_BIN")
-    return f"gateway: {real or 'the stand-in of tests/gateway'}"
+    terminalreporter.write_line(f"gateway: {real or 'the stand-in of tests/gateway'}")
 
 
 @pytest.fixture
