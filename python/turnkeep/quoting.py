@@ -18,14 +18,17 @@ def literal(value: object) -> str:
 
     Raises ValueError for a string with a NUL character, which the server cannot hold.
     """
-    if value is None:
+    if isinstance(value, str):
+        text = value
+    elif value is None:
         return "null"
-    if isinstance(value, bool):
+    elif isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
+    elif isinstance(value, (int, float)):
         # A minus sign of its own would join one that stands before it.
         return f" {value}" if value < 0 else str(value)
-    text = value if isinstance(value, str) else _array(value)  # type: ignore[arg-type]
+    else:
+        text = _array(value)  # type: ignore[arg-type]
     if "\0" in text:
         raise ValueError("a NUL character cannot be part of an SQL string")
     quoted = text.replace("'", "''")

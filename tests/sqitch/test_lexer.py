@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from turnkeep.sqitch import lexer
+from turnkeep import quoting
 from turnkeep.sqitch.errors import ScriptError
 
 from .reading import statements
@@ -107,7 +107,7 @@ def test_a_variable_that_contains_itself_is_not_expanded_for_ever() -> None:
 )
 def test_set_reads_its_arguments_as_psql_does(command: str, value: str) -> None:
     (statement,) = statements(f"{command}\nselect :'v';", VARIABLES)
-    assert statement.sql == f"select {lexer.quote_literal(value)}"
+    assert statement.sql == f"select {quoting.literal(value)}"
 
 
 def test_set_does_not_reach_the_variables_of_the_caller() -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -253,16 +254,19 @@ def opened_engine(
     work: Work, variables: Mapping[str, str], report: Report
 ) -> Iterator[Engine]:
     """Open the engine on the database of a command."""
-    from turnkeep.sqitch.engine import Engine  # noqa: PLC0415
     from turnkeep.sqitch.progress import watched  # noqa: PLC0415
     from turnkeep.sqitch.server import connect  # noqa: PLC0415
 
     source = work.database
     listener = report if isinstance(report, (TerminalReport, Events)) else None
+    # Both take their time: the server to begin a session, this process to load.
+    load = partial(import_module, "turnkeep.sqitch.engine")
     with (
-        connect(source.conninfo, source=source.source) as connection,
+        connect(source.conninfo, source=source.source, meanwhile=load) as connection,
         watched(connection, source.conninfo, listener),
     ):
+        from turnkeep.sqitch.engine import Engine  # noqa: PLC0415
+
         yield Engine(connection, work.project, report, variables)
 
 
@@ -271,13 +275,16 @@ def opened_registry(
     work: Work, project: str | None, *, as_json: bool, has_title: bool = True
 ) -> Iterator[Registry]:
     """Open the registry to read it."""
-    from turnkeep.sqitch.registry import Registry  # noqa: PLC0415
     from turnkeep.sqitch.server import connect  # noqa: PLC0415
 
     if has_title:
         click.echo(work.title, err=as_json)
     target, plan = work.project.target, work.project.plan
-    with connect(work.database.conninfo, source=work.database.source) as connection:
+    conninfo, source = work.database
+    load = partial(import_module, "turnkeep.sqitch.registry")
+    with connect(conninfo, source=source, meanwhile=load) as connection:
+        from turnkeep.sqitch.registry import Registry  # noqa: PLC0415
+
         yield Registry(
             connection, target.registry, plan, project or plan.project, target.name
         )

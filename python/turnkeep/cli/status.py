@@ -40,18 +40,24 @@ def status_command(  # noqa: PLR0913 - the options of the verb
       turnkeep status --json postgresql://user@host/database | jq .undeployed
     """  # noqa: D301
     config = work.project.config
+    shows_changes = _either(show_changes, config.flag("status.show_changes"))
     shows_tags = _either(show_tags, config.flag("status.show_tags"))
     with opened_registry(work, project, as_json=as_json) as registry:
         if not registry.project:
             registry = replace(registry, project=registry.only_project())  # noqa: PLW2901
-        found = status.read(registry, work.project.plan, with_tags=shows_tags)
+        found = status.read(
+            registry,
+            work.project.plan,
+            with_changes=shows_changes or as_json,
+            with_tags=shows_tags,
+        )
     if as_json:
         import json  # noqa: PLC0415
 
         click.echo(json.dumps(work.document | found.document(), indent=2))
     else:
         for line in found.lines(
-            show_changes=_either(show_changes, config.flag("status.show_changes")),
+            show_changes=shows_changes,
             show_tags=shows_tags,
             date_format=date_format or config.get("status.date_format") or "iso",
         ):

@@ -202,20 +202,20 @@ def scan(text: str, file: str) -> Iterator[Part]:
 
 def person(config: Config, environ: Mapping[str, str] = os.environ) -> Person:
     """Find out who deploys. Raises ConfigError for a name that could not be read."""
-    login = environ.get("SQITCH_ORIG_SYSUSER") or _login()
     name = (
         environ.get("SQITCH_FULLNAME")
         or config.get("user.name")
         or environ.get("SQITCH_ORIG_FULLNAME")
-        or _full_name(login)
-        or login
     )
     email = (
         environ.get("SQITCH_EMAIL")
         or config.get("user.email")
         or environ.get("SQITCH_ORIG_EMAIL")
-        or f"{login}@{os.uname().nodename}"
     )
+    if not name or not email:
+        login = environ.get("SQITCH_ORIG_SYSUSER") or _login()
+        name = name or _full_name(login) or login
+        email = email or f"{login}@{os.uname().nodename}"
     if "<" in name or name.startswith("["):
         raise ConfigError(
             f'User name may not contain "<" or start with "[": {name}',

@@ -26,6 +26,7 @@ from turnkeep.sqitch.errors import (
     UnknownChangeError,
     VerifyFailedError,
 )
+from turnkeep.sqitch.recording import Records
 from turnkeep.sqitch.registry import RELEASE, Deployed, Registry, from_plan
 from turnkeep.sqitch.session import RUN_LOCK, Session
 
@@ -66,6 +67,7 @@ class Engine:
     single_transaction: bool = False
     """Whether a whole deployment is one transaction."""
     registry: Registry = field(init=False)
+    records: Records = field(init=False)
     session: Session = field(init=False)
     _is_locked: bool = field(init=False, default=False)
     _psql_variables: Mapping[str, str] = field(init=False)
@@ -81,8 +83,8 @@ class Engine:
             plan,
             plan.project,
             target.name,
-            self.session.write,
         )
+        self.records = Records(target.registry, plan.project, self.project.person)
         self._psql_variables = self._begin_variables()
 
     def deploy(
@@ -244,7 +246,7 @@ class Engine:
         self.report.begin("-", change.label, width)
         from turnkeep.sqitch.reverting import Reversion  # noqa: PLC0415
 
-        reversion = Reversion(self.session, self.registry, self.variables, tables)
+        reversion = Reversion(self.session, self.records, self.variables, tables)
         try:
             if script and script.separate:
                 if not may_lose:
@@ -252,18 +254,13 @@ class Engine:
                 progress = self.progress(change.id, "revert")
                 self.patiently(partial(self.session.run_alone, script, progress))
                 with self.session.transaction():
-                    self.registry.lock()
-                    self.registry.log_revert(change, self.project.person)
+                    self.session.write(
+                        self.records.lock(), *self.records.revert(change)
+                    )
                     self.session.put(progress.end())
             else:
                 self.patiently(
-                    partial(
-                        reversion.run,
-                        change,
-                        script,
-                        self.project.person,
-                        may_lose=may_lose,
-                    )
+                    partial(reversion.run, change, script, may_lose=may_lose)
                 )
             self.session.release_locks(script)
         except SqitchError:
@@ -372,7 +369,8 @@ class Engine:
             from turnkeep.sqitch.upgrading import write_hashes  # noqa: PLC0415
 
             write_hashes(self)
-        self.registry.log_tags(self.project.plan.changes[position], self.project.person)
+        latest_planned = self.project.plan.changes[position]
+        self.session.write(*self.records.tags(latest_planned))
         self.session.flush()
         return position
 
@@ -397,9 +395,11 @@ class Engine:
         if not self.registry.is_initialized():
             self.report.info(f"Adding registry tables to {self.project.target.name}")
             with self.session.transaction():
-                self.registry.create(self.project.person)
-        self.registry.register_project(self.project.person)
-        self.session.flush()
+                self.session.write(*self.records.tables())
+        if not self.registry.is_registered():
+            uri = self.project.plan.uri
+            self.session.write(self.records.registration(uri))
+            self.session.flush()
 
     def kept(self, to: str) -> Deployed:
         """Find the deployed change to revert to. Raises SqitchError."""
@@ -515,7 +515,7 @@ class _Deployment:
         change, is_open = pending[0], False
         try:
             with session.transaction():
-                self.engine.registry.lock()
+                session.write(self.engine.records.lock())
                 for change in pending:
                     started, is_open = time.monotonic(), True
                     report.begin("+", change.label, self.width)
@@ -568,18 +568,16 @@ class _Deployment:
             reverted = from_plan(change, self.engine.registry.project)
             from turnkeep.sqitch.reverting import Reversion  # noqa: PLC0415
 
-            Reversion(session, self.engine.registry, {}).run(
-                reverted,
-                self._revert_script(change),
-                self.engine.project.person,
-                may_lose=True,
+            Reversion(session, self.engine.records, {}).run(
+                reverted, self._revert_script(change), may_lose=True
             )
             raise
 
     def _whole(self, change: Change, loaded: _Loaded, verify: Script | None) -> None:
         """Run script and verify script, and record the change, in one transaction."""
-        with self.engine.session.transaction():
-            self.engine.registry.lock()
+        session = self.engine.session
+        with session.transaction():
+            session.write(self.engine.records.lock())
             self._queue(change, loaded, verify)
 
     def _queue(self, change: Change, loaded: _Loaded, verify: Script | None) -> None:
@@ -600,7 +598,7 @@ class _Deployment:
             if loaded.verify:
                 session.verify_alone(loaded.verify)
             with session.transaction():
-                self.engine.registry.lock()
+                session.write(self.engine.records.lock())
                 self._record(change, loaded)
                 session.put(progress.end())
         except ServerError:
@@ -615,13 +613,13 @@ class _Deployment:
             raise
 
     def _record(self, change: Change, loaded: _Loaded) -> None:
-        self.engine.registry.log_deploy(
-            change, loaded.hash, self.resolved, self.engine.project.person
+        self.engine.session.write(
+            *self.engine.records.deploy(change, loaded.hash, self.resolved)
         )
 
     def _record_failure(self, change: Change) -> None:
         try:
-            self.engine.registry.log_fail(change, self.engine.project.person)
+            self.engine.session.write(self.engine.records.fail(change))
             self.engine.session.flush()
         except RegistryError as error:
             self.engine.report.vent(str(error))

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from turnkeep import quoting
 from turnkeep.sqitch.errors import ScriptError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ _CONTROL = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "f": "\f"}
 _NAME = re.compile(rf"{_LETTER_OR_DIGIT}+")
 _SHELL_SAFE = re.compile(r"[A-Za-z0-9\-_./:]+")
 _LEADING = ("create", "function", "procedure", "or", "replace")
-_ROUTINE = re.compile("c(or)?[fp]")
+_ROUTINE = ("cf", "cp", "corf", "corp")
 _COPY_END = re.compile(r"^\\\.\r?$", re.MULTILINE)
 _TOKENS_KEPT = 64
 _ASCII = 0x80
@@ -128,21 +129,6 @@ class Argument(NamedTuple):
     is_quoted: bool
 
 
-def quote_literal(value: str) -> str:
-    """Quote as libpq does for a server with standard-conforming strings."""
-    doubled = value.replace("'", "''")
-    if "\\" not in value:
-        return f"'{doubled}'"
-    escaped = doubled.replace("\\", "\\\\")
-    return f" E'{escaped}'"
-
-
-def quote_identifier(value: str) -> str:
-    """Quote a name, always."""
-    doubled = value.replace('"', '""')
-    return f'"{doubled}"'
-
-
 def quote_shell(value: str) -> str:
     """Quote a word for the shell as psql does."""
     if _SHELL_SAFE.fullmatch(value):
@@ -163,6 +149,8 @@ class _Source:
     text: str
     starts: list[int] = field(default_factory=lambda: [0])
     lines: list[int] = field(default_factory=lambda: [1])
+    is_original: bool = True
+    """Whether nothing was replaced yet."""
 
     def __post_init__(self) -> None:
         for found in re.finditer("\n", self.text):
@@ -172,7 +160,16 @@ class _Source:
     def line(self, position: int) -> int:
         return self.lines[bisect_right(self.starts, position) - 1]
 
+    def lines_of(self, start: int, part: str) -> tuple[int, ...]:
+        """Give the line that each line of a part of the text came from."""
+        if self.is_original:
+            first = self.line(start)
+            return tuple(range(first, first + part.count("\n") + 1))
+        breaks = (start + found.end() for found in re.finditer("\n", part))
+        return tuple(self.line(at) for at in (start, *breaks))
+
     def replace(self, start: int, end: int, value: str) -> None:
+        self.is_original = False
         line = self.line(start)
         after = self.line(end)
         self.text = self.text[:start] + value + self.text[end:]
@@ -243,6 +240,9 @@ class Scanner:
         while self._position < len(self._source.text):
             token = _TOKEN.match(self._source.text, self._position)
             assert token is not None  # noqa: S101 - the last alternative is any
+            if token.lastgroup == "space":
+                self._position = token.end()
+                continue
             getattr(self, f"_{token.lastgroup}")(token)
             if self._found is not None:
                 return self._found
@@ -253,11 +253,10 @@ class Scanner:
         statement = None
         if self._start is not None:
             sql = self._source.text[self._start : self._end]
-            breaks = [self._start + found.end() for found in re.finditer("\n", sql)]
             statement = Statement(
                 sql,
                 tuple(self._tokens),
-                tuple(self._source.line(at) for at in (self._start, *breaks)),
+                self._source.lines_of(self._start, sql),
                 self.file,
                 self._is_several,
             )
@@ -356,9 +355,6 @@ class Scanner:
         assert found is not None  # noqa: S101 - it matches the end
         return found.start()
 
-    def _space(self, token: re.Match[str]) -> None:
-        self._position = token.end()
-
     def _comment(self, token: re.Match[str]) -> None:
         depth, self._position = 1, token.end()
         while depth:
@@ -411,7 +407,7 @@ class Scanner:
         self._take(token.start(), token.end(), word)
         if self._words < 4:  # noqa: PLR2004 - create or replace function
             self._leading += word[0] if word in _LEADING else " "
-            self._is_routine = bool(_ROUTINE.match(self._leading))
+            self._is_routine = self._leading.startswith(_ROUTINE)
         self._words += 1
         if self._parentheses or not self._is_routine:
             return
@@ -453,8 +449,8 @@ class Scanner:
         if value is None:
             return None
         if reference[1] == "'":
-            return quote_literal(value)
-        return quote_identifier(value) if reference[1] == '"' else value
+            return quoting.literal(value)
+        return quoting.identifier(value) if reference[1] == '"' else value
 
     def _backslash(self, token: re.Match[str]) -> None:
         if len(token[0]) > 1:
@@ -488,7 +484,10 @@ class Scanner:
                 return found[0]
             return quote_shell(value) if found[0][1] == "'" else value
 
-        return self.shell(re.sub(_SHELL_VARIABLE, fill, command)).removesuffix("\n")
+        written = self.shell(re.sub(_SHELL_VARIABLE, fill, command))
+        if "\0" in written:
+            raise self._error(self._command, "the command wrote a NUL character")
+        return written.removesuffix("\n")
 
     def _unescape(self, found: re.Match[str]) -> str:
         octal, hexadecimal, letter = found.groups()

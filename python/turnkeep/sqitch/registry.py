@@ -1,4 +1,4 @@
-"""The registry: Sqitch's tables, read and written exactly as Sqitch does.
+"""The registry: Sqitch's tables, read as Sqitch does.
 
 Every statement names its schema, because a script may leave any search_path behind.
 Times are the server's ``clock_timestamp()`` at each insert: everything that Sqitch
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from turnkeep import libpq
@@ -20,11 +19,10 @@ from turnkeep.sqitch.planparser import decode_note
 from turnkeep.sqitch.server import lost, said
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from turnkeep.libpq import Connection
-    from turnkeep.sqitch.config import Person
-    from turnkeep.sqitch.plan import Change, Depend, Plan, Tag
+    from turnkeep.sqitch.plan import Change, Depend, Plan
 
 RELEASE = "1.1"
 _UTC = """'YYYY-MM-DD"T"HH24:MI:SS"Z"'"""
@@ -116,8 +114,6 @@ class Registry:
     plan: Plan | None
     project: str
     destination: str
-    write: Callable[[str], None] | None = None
-    """Takes the statements that write, to send them with others; None: at once."""
 
     def is_initialized(self) -> bool:
         """Tell whether the registry's tables exist."""
@@ -170,64 +166,18 @@ class Registry:
             )
         return version
 
-    def create(self, person: Person) -> None:
-        """Create the tables and say who did; the caller opens the transaction."""
-        text = Path(__file__).with_name("registry.sql").read_text("utf-8")
-        self.run_script(text, "registry.sql")
-        self.log_release(RELEASE, person)
+    def is_registered(self) -> bool:
+        """Tell whether the project is. Raises RegistryError if name or URI are not its.
 
-    def run_script(self, text: str, name: str) -> None:
-        """Run a script of our own on the registry's schema."""
-        # Only the very first deployment needs it, and it takes time to load.
-        from turnkeep.sqitch.lexer import Statement  # noqa: PLC0415
-        from turnkeep.sqitch.psql import Psql  # noqa: PLC0415
-
-        for action in Psql({"registry": self.schema}).read(text, name):
-            if isinstance(action, Statement):
-                self._write(action.sql)
-
-    def log_release(self, release: str, person: Person) -> None:
-        """Record that the tables were brought to a release."""
-        self._run(
-            """
-            insert into {registry}.releases (
-                version, installed_at, installer_name, installer_email
-            )
-            values (%s::real, pg_catalog.clock_timestamp(), %s, %s)
-            """,
-            release,
-            person.name,
-            person.email,
-        )
-
-    def replace_hashes(self, hashes: Mapping[str, str]) -> None:
-        """Write script hashes, by identifier, where an upgrade put the identifiers."""
-        self._run(
-            """
-            update {registry}.changes c set script_hash = h.hash
-            from unnest(%s::text[], %s::text[]) as h (change_id, hash)
-            where c.change_id = h.change_id and c.script_hash = c.change_id
-            """,
-            list(hashes),
-            list(hashes.values()),
-        )
-        self._run(
-            """
-            update {registry}.changes set script_hash = null
-            where project = %s and script_hash = change_id
-            """,
-            self.project,
-        )
-
-    def register_project(self, person: Person) -> None:
-        """Record the project. Raises RegistryError if name or URI are another's."""
+        That is: if they are those of another project.
+        """
         uri = self.plan.uri if self.plan else None
         named = self._rows(
             "select uri from {registry}.projects where project = %s", self.project
         )
         if named:
             self._check_uri(uri, named[0][0])
-            return
+            return True
         if uri is not None:
             using = self._value(
                 "select project from {registry}.projects where uri = %s", uri
@@ -237,18 +187,7 @@ class Registry:
                     f'Cannot register "{self.project}" with URI {uri}: project '
                     f'"{using}" already using that URI'
                 )
-        self._run(
-            """
-            insert into {registry}.projects (
-                project, uri, creator_name, creator_email, created_at
-            )
-            values (%s, %s, %s, %s, pg_catalog.clock_timestamp())
-            """,
-            self.project,
-            uri,
-            person.name,
-            person.email,
-        )
+        return False
 
     def only_project(self) -> str:
         """Name the project, if there is one. Raises RegistryError for none, or two."""
@@ -265,10 +204,6 @@ class Registry:
         if not names:
             raise RegistryError("No projects registered")
         return str(names[0])
-
-    def lock(self) -> None:
-        """Keep other tools from writing changes until the transaction ends."""
-        self._run("lock table {registry}.changes in exclusive mode")
 
     def latest(self) -> Deployed | None:
         """Give the project's change that was deployed last."""
@@ -396,100 +331,6 @@ class Registry:
                 list(change_ids),
             )
         ]
-
-    def log_deploy(
-        self,
-        change: Change,
-        script_hash: str | None,
-        resolved: Mapping[Depend, str],
-        person: Person,
-    ) -> None:
-        """Record a deployed change: row, dependencies, tags, event."""
-        self._run(
-            """
-            insert into {registry}.changes (
-                change_id, script_hash, change, project, note,
-                committer_name, committer_email,
-                planned_at, planner_name, planner_email, committed_at
-            )
-            values (
-                %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, pg_catalog.clock_timestamp()
-            )
-            """,
-            change.id,
-            script_hash,
-            change.name,
-            self.project,
-            change.note,
-            person.name,
-            person.email,
-            change.planned_at,
-            change.planner_name,
-            change.planner_email,
-        )
-        depends = (*change.requires, *change.conflicts)
-        if depends:
-            self._run(
-                """
-                insert into {registry}.dependencies (
-                    change_id, type, dependency, dependency_id
-                )
-                select %s, d.type, d.dependency, d.dependency_id
-                from unnest(%s::text[], %s::text[], %s::text[]) with ordinality
-                    as d (type, dependency, dependency_id, n)
-                order by d.n
-                """,
-                change.id,
-                ["conflict" if each.is_conflict else "require" for each in depends],
-                [each.text for each in depends],
-                [None if each.is_conflict else resolved[each] for each in depends],
-            )
-        self.log_tags(change, person)
-        self._log_planned("deploy", change, person)
-
-    def log_fail(self, change: Change, person: Person) -> None:
-        """Record that a change could not be deployed."""
-        self._log_planned("fail", change, person)
-
-    def log_tags(self, change: Change, person: Person) -> None:
-        """Record those tags of a deployed change that are not recorded yet."""
-        for tag in change.tags:
-            self._log_tag(change.id, tag, person)
-
-    def log_revert(self, change: Deployed, person: Person) -> None:
-        """Take a change out of the registry, and say so in the history."""
-        self._run(
-            """
-            insert into {registry}.events (
-                event, change_id, change, project, note, tags, requires, conflicts,
-                committer_name, committer_email,
-                planned_at, planner_name, planner_email, committed_at
-            )
-            select 'revert', %s, %s, %s, %s,
-                array(select tag from {registry}.tags where change_id = %s),
-                array(
-                    select dependency from {registry}.dependencies
-                    where change_id = %s and type = 'require'
-                ),
-                array(
-                    select dependency from {registry}.dependencies
-                    where change_id = %s and type = 'conflict'
-                ),
-                %s, %s, %s::timestamptz, %s, %s, pg_catalog.clock_timestamp()
-            """,
-            change.id,
-            change.name,
-            change.project,
-            change.note,
-            *([change.id] * 3),
-            person.name,
-            person.email,
-            change.planned_at,
-            change.planner_name,
-            change.planner_email,
-        )
-        self._run("delete from {registry}.tags where change_id = %s", change.id)
-        self._run("delete from {registry}.changes where change_id = %s", change.id)
 
     def events(  # noqa: PLR0913 - one filter of `sqitch log` each
         self,
@@ -637,79 +478,6 @@ class Registry:
             direction="asc" if offset > 0 else "desc",
         )
 
-    def _log_tag(self, change_id: str, tag: Tag, person: Person) -> None:
-        self._run(
-            """
-            insert into {registry}.tags (
-                tag_id, tag, project, change_id, note, committer_name, committer_email,
-                planned_at, planner_name, planner_email, committed_at
-            )
-            select %s, %s, %s, %s, %s, %s, %s, %s::timestamptz, %s, %s,
-                pg_catalog.clock_timestamp()
-            where not exists (
-                select from {registry}.tags t where t.tag_id = %s
-            )
-            """,
-            tag.id,
-            f"@{tag.name}",
-            self.project,
-            change_id,
-            tag.note,
-            person.name,
-            person.email,
-            tag.planned_at,
-            tag.planner_name,
-            tag.planner_email,
-            tag.id,
-        )
-
-    def _log_planned(self, event: str, change: Change, person: Person) -> None:
-        self._log_event(
-            event,
-            from_plan(change, self.project),
-            person,
-            requires=[each.text for each in change.requires],
-            conflicts=[each.text for each in change.conflicts],
-            tags=[f"@{tag.name}" for tag in change.tags],
-        )
-
-    def _log_event(  # noqa: PLR0913 - the columns that do not come with the change
-        self,
-        event: str,
-        change: Deployed,
-        person: Person,
-        *,
-        requires: list[str],
-        conflicts: list[str],
-        tags: list[str],
-    ) -> None:
-        self._run(
-            """
-            insert into {registry}.events (
-                event, change_id, change, project, note, tags, requires, conflicts,
-                committer_name, committer_email,
-                planned_at, planner_name, planner_email, committed_at
-            )
-            values (
-                %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-                pg_catalog.clock_timestamp()
-            )
-            """,
-            event,
-            change.id,
-            change.name,
-            change.project,
-            change.note,
-            tags,
-            requires,
-            conflicts,
-            person.name,
-            person.email,
-            change.planned_at,
-            change.planner_name,
-            change.planner_email,
-        )
-
     def _deployed(self, rest: str, *values: object) -> Iterator[Deployed]:
         query = f"select {_COLUMNS} from {{registry}}.changes c {rest}"  # noqa: S608
         rows = self._rows(query, self.project, *values)
@@ -729,7 +497,7 @@ class Registry:
             )
 
     def _rows(self, query: str, *values: object, **parts: str) -> list[tuple[Any, ...]]:
-        text = _named(query, self.schema)
+        text = in_schema(query, self.schema)
         for name, part in parts.items():
             text = text.replace(f"{{{name}}}", part)
         return self._send(filled(text, values))
@@ -737,15 +505,6 @@ class Registry:
     def _value(self, query: str, *values: object, **parts: str) -> str | None:
         rows = self._rows(query, *values, **parts)
         return rows[0][0] if rows else None
-
-    def _run(self, query: str, *values: object) -> None:
-        self._write(filled(_named(query, self.schema), values))
-
-    def _write(self, statement: str) -> None:
-        if self.write:
-            self.write(statement)
-        else:
-            self._send(statement)
 
     def _send(self, statement: str) -> list[tuple[Any, ...]]:
         try:
@@ -760,7 +519,7 @@ class Registry:
 
 
 @cache
-def _named(query: str, schema: str) -> str:
+def in_schema(query: str, schema: str) -> str:
     """Put the schema's name into a query, and how it is to write times."""
     return query.replace("{registry}", identifier(schema)).replace("{utc}", _UTC)
 

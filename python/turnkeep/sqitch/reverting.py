@@ -12,8 +12,8 @@ from turnkeep.sqitch.script import Control, control, transaction_modes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from turnkeep.sqitch.config import Person
-    from turnkeep.sqitch.registry import Deployed, Registry
+    from turnkeep.sqitch.recording import Records
+    from turnkeep.sqitch.registry import Deployed
     from turnkeep.sqitch.script import Script
     from turnkeep.sqitch.session import Session
 
@@ -44,7 +44,7 @@ class Reversion:
     """The reverts of one run."""
 
     session: Session
-    registry: Registry
+    records: Records
     variables: Mapping[str, str]
     tables: frozenset[str] = frozenset()
     """Names of tables that are there, as scripts write them."""
@@ -53,7 +53,6 @@ class Reversion:
         self,
         change: Deployed,
         script: Script | None,
-        person: Person,
         *,
         may_lose: bool,
     ) -> None:
@@ -64,10 +63,10 @@ class Reversion:
         names = losses.dropped(script) if script else []
         try:
             with self.session.transaction():
-                self.registry.lock()
+                self.session.write(self.records.lock())
                 if script:
                     self._run(script, names, may_lose=may_lose)
-                self.registry.log_revert(change, person)
+                self.session.write(*self.records.revert(change))
         except ScriptFailedError as error:
             state = getattr(error.__cause__, "sqlstate", "")
             if script and state in (losses.FOUND_ROWS, losses.DIVISION_BY_ZERO):
@@ -75,7 +74,7 @@ class Reversion:
             if self.tables and error.where is None:
                 # What was a table when the run began is none any more.
                 slow = replace(self, tables=frozenset())
-                slow.run(change, script, person, may_lose=may_lose)
+                slow.run(change, script, may_lose=may_lose)
                 return
             raise
 
@@ -131,7 +130,7 @@ class Reversion:
             self._decide(script, lost)
 
     def _snapshot(self) -> dict[int, losses.Table]:
-        return losses.snapshot(self.session.ask(losses.SNAPSHOT, self.registry.schema))
+        return losses.snapshot(self.session.ask(losses.SNAPSHOT, self.records.schema))
 
     def _rows_of(self, names: Sequence[str]) -> list[Loss]:
         found: list[Loss] = []

@@ -56,6 +56,7 @@ _KEEPS_SESSION = re.compile(
 )
 """What leaves nothing behind in the session, and runs no function that could."""
 _PREPARE = ("prepare", "transaction")
+_CONTROL_WORDS = ("begin", "start", "commit", "end", "rollback", "abort")
 Kind = Literal["deploy", "revert", "verify"]
 
 
@@ -88,6 +89,11 @@ class Script(NamedTuple):
     def has_rollback(self) -> bool:
         """Tell whether it rolls a transaction of its own back."""
         return any(control(each) is Control.ROLLBACK for each in self.statements)
+
+    @property
+    def goes_on_after_rollback(self) -> bool:
+        """Tell whether something follows when it rolls a transaction back."""
+        return any(control(each) is Control.ROLLBACK for each in self.statements[:-1])
 
     @property
     def adds_enum_value(self) -> bool:
@@ -163,6 +169,8 @@ def load_hash(path: Path) -> str:
 
 def control(statement: Statement) -> Control | None:
     """Tell whether a statement opens or ends a transaction."""
+    if statement.tokens[0] not in _CONTROL_WORDS:
+        return None
     match statement.tokens:
         case ("begin", *_) | ("start", "transaction", *_):
             return Control.BEGIN

@@ -9,16 +9,26 @@ from turnkeep import libpq
 from turnkeep.sqitch.errors import ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from turnkeep.libpq import Connection
 
 
 @contextmanager
-def connect(conninfo: str, *, source: str | None = None) -> Iterator[Connection]:
-    """Open the one connection, and close it. Raises ServerError."""
+def connect(
+    conninfo: str,
+    *,
+    source: str | None = None,
+    meanwhile: Callable[[], object] | None = None,
+) -> Iterator[Connection]:
+    """Open the one connection, and close it. Raises ServerError.
+
+    ``meanwhile`` is done while the server begins the session.
+    """
     try:
-        connection = libpq.connect(conninfo, fallback_application_name="turnkeep")
+        connection = libpq.connect(
+            conninfo, meanwhile, fallback_application_name="turnkeep"
+        )
     except libpq.Error as error:
         taken = f" They come from {source}." if source else ""
         raise ServerError(

@@ -77,9 +77,10 @@ class Session(Messages):
             self._abandon()
             raise
 
-    def write(self, sql: str) -> None:
-        """Queue a statement that writes the registry."""
-        self.add(Part(sql, is_registry=True))
+    def write(self, *commands: str) -> None:
+        """Queue statements that write the registry."""
+        for command in commands:
+            self.add(Part(command, is_registry=True))
 
     def run(self, script: Script, *, is_verify: bool = False) -> None:
         """Run a script inside the transaction that is open.
@@ -91,6 +92,10 @@ class Session(Messages):
         output = Output(self.report, is_silent=is_verify)
         last = f"{script.file}:1"
         is_open = False
+        saves = script.has_rollback
+        if is_verify and not script.is_dynamic:
+            # Nothing of it stays: at its end it needs no place to go back to.
+            saves = script.goes_on_after_rollback
         with self._statements(script, output, is_verify=is_verify) as statements:
             for each in statements:
                 last = each.where
@@ -99,7 +104,7 @@ class Session(Messages):
                     self.put_statement(each, script, output, is_verify=is_verify)
                     continue
                 for command in _instead(
-                    each, step, script, is_open=is_open, is_verify=is_verify
+                    each, step, is_open=is_open, saves=saves, is_verify=is_verify
                 ):
                     self.add(Part(command, script, where=last, is_verify=is_verify))
                 is_open = step is Control.BEGIN
@@ -259,9 +264,9 @@ class Session(Messages):
 def _instead(
     statement: Statement,
     step: Control,
-    script: Script,
     *,
     is_open: bool,
+    saves: bool,
     is_verify: bool,
 ) -> Iterator[str]:
     """Give what stands for a script's BEGIN, COMMIT or ROLLBACK in our transaction."""
@@ -269,9 +274,9 @@ def _instead(
         modes = transaction_modes(statement)
         if modes and not is_verify:
             yield f"set transaction {modes}"
-        if script.has_rollback:
+        if saves:
             yield "savepoint turnkeep"
-    elif step is not Control.BEGIN and is_open and script.has_rollback:
+    elif step is not Control.BEGIN and is_open and saves:
         if step is Control.ROLLBACK:
             yield "rollback to savepoint turnkeep"
         yield "release savepoint turnkeep"

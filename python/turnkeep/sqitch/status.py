@@ -27,7 +27,7 @@ class Status(NamedTuple):
     undeployed: tuple[str, ...] | None
     is_lost: bool
     changes: tuple[Deployed, ...]
-    """All that is deployed, the newest first."""
+    """All that is deployed, the newest first, if they were asked for."""
     tags: tuple[DeployedTag, ...]
     """The newest first, if they were asked for."""
 
@@ -103,14 +103,20 @@ class Status(NamedTuple):
             )
 
 
-def read(registry: Registry, plan: Plan, *, with_tags: bool = False) -> Status:
+def read(
+    registry: Registry, plan: Plan, *, with_changes: bool, with_tags: bool
+) -> Status:
     """Read the status of the registry's project."""
+    latest: Deployed | None = None
     changes: list[Deployed] = []
     tags: list[DeployedTag] = []
     if registry.is_initialized():
-        changes = registry.deployed()
+        if with_changes:
+            changes = registry.deployed()
+            latest = changes[-1] if changes else None
+        else:
+            latest = registry.latest()
         tags = registry.tags() if with_tags else []
-    latest = changes[-1] if changes else None
     undeployed: tuple[str, ...] | None = None
     is_lost = False
     if plan.project == registry.project:

@@ -33,7 +33,7 @@ def upgrade(engine: Engine) -> None:
 
 def upgrade_from(engine: Engine, version: str) -> None:
     """Upgrade a registry of an older release, if it is one."""
-    registry, report = engine.registry, engine.report
+    report = engine.report
     steps = [release for release in RELEASES if float(release) > float(version)]
     if not steps:
         return
@@ -42,8 +42,10 @@ def upgrade_from(engine: Engine, version: str) -> None:
         for release in steps:
             report.info(f"  * From {version} to {release}")
             name = f"upgrade-{release}.sql"
-            registry.run_script(Path(__file__).with_name(name).read_text("utf-8"), name)
-            registry.log_release(release, engine.project.person)
+            text = Path(__file__).with_name(name).read_text("utf-8")
+            engine.session.write(
+                *engine.records.script(text, name), engine.records.release(release)
+            )
             version = release
         write_hashes(engine)
 
@@ -57,4 +59,4 @@ def write_hashes(engine: Engine) -> None:
             hashes[change.id] = scripts.load_hash(path)
         except ScriptError:
             continue
-    engine.registry.replace_hashes(hashes)
+    engine.session.write(*engine.records.hashes(hashes))

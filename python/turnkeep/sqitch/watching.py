@@ -84,4 +84,4 @@ def again(
         "application_name": application,
         **changed,
     }
-    return libpq.connect("", **parameters)
+    return libpq.connect("", None, **parameters)
