@@ -23,11 +23,11 @@ from turnkeep.quoting import filled
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-BAD, OK = 1, 0
+BAD = 1
 """Of PQstatus."""
 IDLE, ACTIVE, IN_TRANSACTION, IN_ERROR = range(4)
 """Of PQtransactionStatus."""
-COMMAND_OK, TUPLES_OK, COPY_OUT, COPY_IN, FATAL_ERROR = 1, 2, 3, 4, 7
+TUPLES_OK, COPY_OUT, COPY_IN, FATAL_ERROR = 2, 3, 4, 7
 """Of PQresultStatus."""
 _CHUNK = 1_000_000
 """Bytes of COPY data in one piece."""

@@ -15,6 +15,21 @@ import pytest
         ("turnkeep.calls", ("psycopg", "asyncio", "click")),
         ("turnkeep.client", ("httpx", "click", "tenacity", "rich", "starlette")),
         ("turnkeep.cli", ("httpx", "psycopg", "msgspec", "rich", "starlette")),
+        (
+            "turnkeep.cli.status",
+            ("psycopg", "subprocess", "turnkeep.sqitch.lexer", "turnkeep.sqitch.engine"),
+        ),
+        (
+            "turnkeep.sqitch.engine",
+            (
+                *("psycopg", "subprocess", "random", "shutil"),
+                "turnkeep.sqitch.commands",
+                "turnkeep.sqitch.losses",
+                "turnkeep.sqitch.resuming",
+                "turnkeep.sqitch.verification",
+                "turnkeep.sqitch.watching",
+            ),
+        ),
     ],
 )
 def test_a_module_brings_nothing_that_it_does_not_use(
