@@ -33,6 +33,7 @@ from turnkeep.errors import (
     Unavailable,
     Unprocessable,
 )
+from turnkeep.exchange import Attempts, Policy
 from turnkeep.transports import postgresql
 
 if TYPE_CHECKING:
@@ -174,6 +175,20 @@ def test_the_budget_for_retries_ends(failing: Client) -> None:
         failing(append_turn("c", HELLO))
     assert 0.3 <= time.monotonic() - began < 5
     assert failing.retries > 1
+
+
+def test_pauses_grow_up_to_a_limit_and_are_in_step_with_nobody() -> None:
+    def pauses() -> list[float]:
+        attempts = Attempts("call", Policy(retry_budget=3600))
+        return [attempts.failed(Unavailable("gone")) for _ in range(12)]
+
+    # What many clients do that have lost the same server.
+    for number, column in enumerate(zip(*(pauses() for _ in range(64)), strict=True)):
+        longest = min(0.05 * 2**number, 2.0) if number else 0.0
+        assert max(column) <= longest
+        assert max(column) >= longest / 2
+        assert min(column) <= longest / 2
+        assert len(set(column)) == (64 if number else 1)
 
 
 def test_an_exhausted_pool_is_tried_again_and_then_unavailable(

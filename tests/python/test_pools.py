@@ -159,6 +159,30 @@ def test_the_shared_client_is_closed_at_exit(database: str) -> None:
     )
 
 
+def test_the_shared_client_of_a_gateway_is_closed_at_exit(gateway: Gateway) -> None:
+    printed = script(
+        "",
+        f"""
+        import asyncio, os
+        os.environ |= {{
+            "SUPABASE_URL": {gateway.url!r},
+            "SUPABASE_SECRET_KEY": {gateway.service_key!r},
+        }}
+        from turnkeep import AsyncClient, Client
+        from turnkeep.calls import health
+
+        async def ask():
+            async with AsyncClient.shared() as client:
+                assert client is AsyncClient.shared()
+                return (await client(health())).status
+
+        assert Client.shared() is Client.shared()
+        print(Client.shared()(health()).status, *(asyncio.run(ask()) for _ in range(2)))
+        """,
+    )
+    assert printed == "ok ok ok\n"
+
+
 def test_a_loop_ends_whatever_its_pool_is_doing(
     database: str, connection: psycopg.Connection[Any]
 ) -> None:
