@@ -319,9 +319,7 @@ class Checked(RawIOBase):
         self._sent += len(chunk)
         size = self._file.size_bytes
         is_over = self._sent >= size or not chunk
-        if is_over and (
-            self._sent != size or self._hash.hexdigest() != self._file.sha256
-        ):
+        if is_over and self._hash.hexdigest() != self._file.sha256:
             raise Unprocessable(
                 "the file changed while it was uploaded",
                 where=self._file.name,

@@ -173,6 +173,13 @@ def test_a_project_lists_what_was_put_page_by_page(
     assert list(project.list("no-such-bucket")) == []
 
 
+def test_an_object_that_a_project_has_stays_as_it_is(project: SupabaseStorage) -> None:
+    """Somebody else may have brought it between the question and the upload."""
+    project.put("b", "a", BytesIO(b"first"))
+    project.put("b", "a", BytesIO(b"second, longer"))
+    assert content_of(project, "b") == {"a": 5}
+
+
 def test_a_project_deletes_in_one_request_what_is_there(
     project: SupabaseStorage, gateway: Gateway
 ) -> None:
