@@ -98,17 +98,22 @@ def test_new_files_cost_their_uploads_and_two_requests_and_stored_ones_none(
 def test_the_async_client_does_the_same(gateway: Gateway, pictures: list[Path]) -> None:
     async def talk() -> None:
         told: list[Progress] = []
-        loop = asyncio.get_running_loop()
+        threads: set[int] = set()
+
+        def note(progress: Progress) -> None:
+            told.append(progress)
+            threads.add(threading.get_ident())
+
         async with connect_async(gateway.url, key=gateway.service_key) as client:
             await client.append_with_files(
-                append_turn("c", HELLO), pictures, on_progress=told.append
+                append_turn("c", HELLO), pictures, on_progress=note
             )
             assert requests(gateway)["POST /storage/v1"] == 8
             await client.append_with_files(append_turn("c", HELLO), pictures)
             assert requests(gateway) == {"append_turn": 1}
             files = await client.upload(pictures[:2])
             assert [file.uploaded for file in files] == [False, False]
-        assert loop is asyncio.get_running_loop()
+        assert threads == {threading.get_ident()}
         assert {p.name for p in told if p.sent_bytes == p.size_bytes == 300_000} == {
             path.name for path in pictures
         }
@@ -177,8 +182,13 @@ def test_a_user_uploads_into_the_own_folder_and_nowhere_else(
         assert file.storage_path.startswith(f"{user_id}/")
     (same,) = supabase.signed_in(gateway.user_token(user_id)).upload(pictures[:1])
     assert (same.id, same.uploaded) == (file.id, False)
-    other = supabase.signed_in(gateway.user_token())
-    assert other.upload(pictures[:1])[0].id != file.id
+    token = gateway.user_token()
+    gateway.traffic.clear()
+    assert supabase.signed_in(token).upload(pictures[:1])[0].id != file.id
+    # The bytes are brought by the user, as the row is.
+    assert len(gateway.traffic.headers) == 2
+    for headers in gateway.traffic.headers:
+        assert headers["authorization"] == f"Bearer {token}"
     with connect(gateway.url, key=gateway.anon_key) as nobody, pytest.raises(Forbidden):
         nobody.upload(pictures[:1])
 
