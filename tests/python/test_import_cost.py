@@ -17,7 +17,12 @@ import pytest
         ("turnkeep.cli", ("httpx", "psycopg", "msgspec", "rich", "starlette")),
         (
             "turnkeep.cli.status",
-            ("psycopg", "subprocess", "turnkeep.sqitch.lexer", "turnkeep.sqitch.engine"),
+            (
+                "psycopg",
+                "subprocess",
+                "turnkeep.sqitch.lexer",
+                "turnkeep.sqitch.engine",
+            ),
         ),
         (
             "turnkeep.sqitch.engine",
