@@ -18,6 +18,9 @@ set search_path = ''
 set enable_seqscan = off
 -- A plan that does what is off counts as dear, and would be compiled at every call.
 set jit = off
+-- How many files there are would have statements planned at every call, for the same
+-- plans.
+set plan_cache_mode = force_generic_plan
 as $function$
 declare
     v_owner_id constant uuid := turnkeep.lock_conversation(

@@ -561,10 +561,10 @@ greatest(
         "refuse to delete what a link needs",
         "plain_delete",
         """\
-    references public.files (id, owner_id),
+    references public.files (id, owner_id)
 """,
         """\
-    references public.files (id, owner_id) on delete cascade,
+    references public.files (id, owner_id) on delete cascade
 """,
     ),
     _guard(
