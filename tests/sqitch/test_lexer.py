@@ -6,12 +6,14 @@ import pytest
 
 from turnkeep import quoting
 from turnkeep.sqitch.errors import ScriptError
+from turnkeep.sqitch.lexer import Command, Scanner
 
 from .reading import statements
 
 ATOMIC = """create function f() returns int begin atomic
     select 1; select case when true then 2 end;
 end"""
+REPLACED = ATOMIC.replace("create function", "create or replace procedure")
 VARIABLES = {"t": "my table", "n": "42", "q": "it's", "b": "a\\b", "two": "1; select 2"}
 
 
@@ -42,8 +44,8 @@ def split(text: str) -> list[str]:
             ["create rule r as on insert to t do also (select 1; select 2)"],
         ),
         (
-            f"{ATOMIC}; select 3;",
-            [ATOMIC, "select 3"],
+            f"{ATOMIC}; {REPLACED}; select 3;",
+            [ATOMIC, REPLACED, "select 3"],
         ),
         ("begin; select 1; end; select 2;", ["begin", "select 1", "end", "select 2"]),
         (r"select 1 \; select 2;", ["select 1 ; select 2"]),
@@ -168,3 +170,10 @@ def test_statements_know_their_lines() -> None:
 def test_a_value_with_line_breaks_does_not_move_the_lines_behind_it() -> None:
     (statement,) = statements("select :'v',\n  nosuch;", {"v": "a\nb\nc"})
     assert statement.where_at(statement.sql.index("nosuch") + 1) == "x.sql:2"
+
+
+def test_a_command_that_writes_a_nul_character_is_refused() -> None:
+    scanner = Scanner("\n\\set a `x`\n", "x.sql", lambda _: None, lambda _: "\0")
+    assert isinstance(scanner.next(), Command)
+    with pytest.raises(ScriptError, match=r"x\.sql:2: .* a NUL character"):
+        scanner.arguments()

@@ -109,6 +109,15 @@ def test_bytes_that_are_not_utf8_are_an_error_with_a_line() -> None:
     assert caught.value.line == 2
 
 
+@pytest.mark.parametrize("blank", [" ", "\t", "\u00a0", "\u2003", "\u3000"])
+def test_the_blanks_of_all_scripts_separate(blank: str) -> None:
+    at, name, email = STAMP.split(" ")
+    line = blank.join(["b", "[a", "!c]", at, name, email, "#", "why"])
+    change = parse(f"a {STAMP}", line).changes[1]
+    assert (change.name, change.planner_name, change.note) == ("b", name, "why")
+    assert [each.text for each in (*change.requires, *change.conflicts)] == ["a", "c"]
+
+
 def test_a_name_may_end_in_a_combining_mark() -> None:
     assert planparser.is_name("cafe\u0301")
 
