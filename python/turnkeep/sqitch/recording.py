@@ -130,20 +130,24 @@ class Records:
         )
         depends = (*change.requires, *change.conflicts)
         if depends:
+            rows = ", ".join(["(%s, %s, %s, %s)"] * len(depends))
             yield self._filled(
-                """
-                insert into {registry}.dependencies (
+                f"""
+                insert into {{registry}}.dependencies (
                     change_id, type, dependency, dependency_id
                 )
-                select %s, d.type, d.dependency, d.dependency_id
-                from unnest(%s::text[], %s::text[], %s::text[]) with ordinality
-                    as d (type, dependency, dependency_id, n)
-                order by d.n
-                """,
-                change.id,
-                ["conflict" if each.is_conflict else "require" for each in depends],
-                [each.text for each in depends],
-                [None if each.is_conflict else resolved[each] for each in depends],
+                values {rows}
+                """,  # noqa: S608 - only places for values
+                *(
+                    value
+                    for each in depends
+                    for value in (
+                        change.id,
+                        "conflict" if each.is_conflict else "require",
+                        each.text,
+                        None if each.is_conflict else resolved[each],
+                    )
+                ),
             )
         yield from self.tags(change)
         yield self._event("deploy", change)
