@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
+from support.proxy import proxied
 from support.transports import calling
 from turnkeep import calls
 from turnkeep.calls import append_turn, get_thread, link_files_to_conversation
-from turnkeep.client import Client, connect, connect_async
+from turnkeep.client import AsyncClient, Client, connect, connect_async
 from turnkeep.errors import (
     CallError,
     Closed,
@@ -29,12 +32,15 @@ from turnkeep.errors import (
 )
 
 if TYPE_CHECKING:
-    import psycopg
-
+    from gateway.running import Gateway
     from support.transports import Caller
     from turnkeep.calls import Call, NewMessage
 
 HELLO: list[NewMessage] = [{"role": "user", "content": "Hello, Zoë 👋"}]
+WAITING = (
+    "select from pg_stat_activity"
+    " where datname = current_database() and wait_event_type = 'Lock'"
+)
 OTHERS: list[NewMessage] = [{"role": "user", "content": "Bye"}]
 
 
@@ -140,6 +146,47 @@ def test_a_lost_reply_is_asked_for_again_and_the_turn_stored_once(
     assert stored == (2,)
 
 
+@pytest.mark.parametrize("transport", ["psycopg", "psycopg async"])
+def test_a_pool_of_connections_that_all_have_ended_costs_two_attempts(
+    transport: str,
+    database: str,
+    connection: psycopg.Connection[Any],
+    request: pytest.FixtureRequest,
+) -> None:
+    call = append_turn("c", HELLO)
+
+    async def gather() -> None:
+        assert isinstance(caller.client, AsyncClient)
+        await asyncio.gather(*(caller.client(call) for _ in range(4)))
+
+    def crowd() -> None:
+        if caller.runner:
+            caller.run(gather())
+            return
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(caller, [call] * 4))
+
+    with (
+        calling(transport, database, request, max_size=4) as caller,
+        ThreadPoolExecutor(1) as thread,
+        psycopg.connect(database, autocommit=True) as observer,
+    ):
+        caller(call)
+        with connection.transaction():
+            connection.execute("select from public.conversations for update")
+            crowded = thread.submit(crowd)
+            while len(observer.execute(WAITING).fetchall()) < 4:
+                pass
+        crowded.result()
+        observer.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        assert caller(call).next_seq == 7
+        # One that is enough for a single lost connection; then all are looked at.
+        assert caller.retries <= 2
+
+
 @pytest.mark.parametrize("sqlstate", ["40P01", "40001", "PT503"])
 def test_what_the_server_may_get_over_is_tried_again(
     caller: Caller, connection: psycopg.Connection[Any], sqlstate: str
@@ -232,6 +279,27 @@ def test_a_gateway_that_was_never_there_is_unreachable_at_once(make: Any) -> Non
             ask(call)
     assert raised.value.hint
     assert client.retries == 0
+
+
+@pytest.mark.parametrize("make", [connect, connect_async])
+def test_a_gateway_that_has_answered_before_may_come_back(
+    gateway: Gateway, make: Any
+) -> None:
+    port = int(gateway.url.rpartition(":")[2])
+    with proxied(port) as proxy, asyncio.Runner() as runner:
+        client = make(
+            f"http://127.0.0.1:{proxy.port}", key=gateway.service_key, retry_budget=0.1
+        )
+        ask = client if isinstance(client, Client) else lambda c: runner.run(client(c))
+        assert ask(get_thread("c")) is None
+        proxy.cut()
+        with pytest.raises(Unavailable) as raised:
+            ask(get_thread("c"))
+        assert type(raised.value) is Unavailable
+        assert client.retries > 0
+        proxy.listen()
+        assert ask(get_thread("c")) is None
+        client.close() if isinstance(client, Client) else runner.run(client.close())
 
 
 def test_each_event_is_logged_at_its_level_and_none_is_swallowed(
