@@ -13,11 +13,12 @@ from uuid import uuid4
 
 import pytest
 
+from turnkeep import uploads
 from turnkeep.calls import append_turn, cleanup_orphaned_files, get_thread
 from turnkeep.client import Client, connect, connect_async
 from turnkeep.errors import Forbidden, Misconfigured, Unavailable, Unprocessable
 from turnkeep.storage import DirectoryStorage
-from turnkeep.uploads import LocalFile
+from turnkeep.uploads import Checked, KnownFiles, LocalFile, measure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,6 +192,76 @@ def test_a_user_uploads_into_the_own_folder_and_nowhere_else(
         assert headers["authorization"] == f"Bearer {token}"
     with connect(gateway.url, key=gateway.anon_key) as nobody, pytest.raises(Forbidden):
         nobody.upload(pictures[:1])
+
+
+def test_the_service_uploads_into_the_folder_of_whom_it_names(client: Client) -> None:
+    owner_id = uuid4()
+    file = LocalFile(b"Hello", "hello.txt")
+    (uploaded,) = client.upload([file], owner_id=owner_id)
+    turn = append_turn("c", HELLO, owner_id=owner_id)
+    reply = client.append_with_files(turn, [file])
+    assert uploaded.storage_path.startswith(f"{owner_id}/")
+    assert [linked.id for linked in reply.files] == [uploaded.id]
+
+
+def test_each_request_of_an_upload_has_a_fresh_token(
+    gateway: Gateway, pictures: list[Path]
+) -> None:
+    user_id = uuid4()
+    tokens: list[str] = []
+
+    def fresh() -> str:
+        lifetime = 3600 + len(tokens)
+        tokens.append(gateway.user_token(user_id, expires_in=lifetime))
+        return tokens[-1]
+
+    with connect(gateway.url, key=gateway.anon_key, access_token=fresh) as user:
+        gateway.traffic.clear()
+        user.upload(pictures[:3])
+    sent = {headers["authorization"] for headers in gateway.traffic.headers}
+    assert len(sent) == len(gateway.traffic.headers) == 1 + 3
+
+
+def test_a_stream_that_is_begun_again_is_looked_at_anew() -> None:
+    content = b"12345"
+    measured = measure(LocalFile(content, "a"))
+    checked = Checked(BytesIO(content), measured, None)
+    for _ in range(2):
+        assert checked.seek(0) == 0
+        assert checked.readall() == content
+
+
+def test_the_loop_goes_on_while_a_file_is_uploaded(
+    database: str, tmp_path: Path
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(DirectoryStorage):
+        def put(self, *args: Any, **options: Any) -> None:
+            begun.set()
+            assert may_end.wait(20)
+            super().put(*args, **options)
+
+    async def upload() -> None:
+        async with connect_async(database, storage=Slow(tmp_path)) as client:
+            uploading = asyncio.create_task(client.upload([LocalFile(b"a")]))
+            await asyncio.to_thread(begun.wait)
+            may_end.set()
+            assert (await uploading)[0].uploaded
+
+    asyncio.run(upload())
+
+
+def test_a_client_remembers_so_many_files_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(uploads, "REMEMBERED", 2)
+    known = KnownFiles()
+    ids = [uuid4() for _ in range(3)]
+    for number, file_id in enumerate(ids):
+        known.add(("folder", "sha256", number), file_id)
+    found = [known.get(("folder", "sha256", number)) for number in range(3)]
+    assert found == [None, *ids[1:]]
 
 
 def test_an_upload_that_fails_is_tried_again_and_then_raised(
