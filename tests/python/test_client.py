@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from turnkeep import client as client_module
 from turnkeep.calls import (
     append_turn,
     cleanup_orphaned_files,
@@ -345,7 +346,17 @@ def test_one_process_has_one_client_and_one_pool_for_a_database(
 ) -> None:
     barrier = threading.Barrier(64)
     probes: list[str] = []
+    made: list[Any] = []
     connect = psycopg.connect
+    make = client_module.connect
+
+    def make_slowly(address: Any) -> Client:
+        made.append(address)
+        # The others come meanwhile.
+        threading.Event().wait(0.05)
+        return make(address)
+
+    monkeypatch.setattr(client_module, "connect", make_slowly)
 
     def probe(conninfo: str, **options: Any) -> psycopg.Connection[Any]:
         probes.append(conninfo)
@@ -362,7 +373,7 @@ def test_one_process_has_one_client_and_one_pool_for_a_database(
     with ThreadPoolExecutor(64) as threads:
         clients = set(threads.map(talk, range(64)))
     try:
-        assert len(clients) == 1
+        assert len(clients) == len(made) == 1
         assert probes == [database]
         assert Client.shared(make_conninfo(database)) in clients
         assert Client.shared(make_conninfo(database, user="x")) not in clients
