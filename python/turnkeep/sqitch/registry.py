@@ -129,17 +129,18 @@ class Registry:
             )
         )
 
-    def version(self) -> str:
-        """Give the release of the tables that are there; 0 is before the first."""
-        has_releases = self._value(
+    def version(self) -> str | None:
+        """Give the release of the tables; 0: before the first, None: there are none."""
+        ((is_there, has_releases),) = self._rows(
             """
-            select exists (
-                select from pg_catalog.pg_tables
-                where schemaname = %s and tablename = 'releases'
-            )
+            select coalesce(bool_or(tablename = 'changes'), false),
+                coalesce(bool_or(tablename = 'releases'), false)
+            from pg_catalog.pg_tables where schemaname = %s
             """,
             self.schema,
         )
+        if not is_there:
+            return None
         if not has_releases:
             return "0"
         found = self._value("select max(version)::text from {registry}.releases")
@@ -147,11 +148,11 @@ class Registry:
 
     def check_version(self, *, may_be_older: bool = False) -> str:
         """Raise RegistryError unless the registry is there, in the release we know."""
-        if not self.is_initialized():
+        version = self.version()
+        if version is None:
             raise RegistryError(
                 f"No registry found in {self.destination}. Have you ever deployed?"
             )
-        version = self.version()
         if float(version) > float(RELEASE):
             raise RegistryError(
                 f"Registry version is {version} but {RELEASE} is the latest known. "
