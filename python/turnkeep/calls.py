@@ -303,7 +303,7 @@ def append_turn(  # noqa: PLR0913  the function's own arguments, by name
         {
             "continuation_id": continuation_id,
             "messages": list(messages),
-            "files": list(files),
+            "files": list(files) or None,
             "request_id": request_id,
             "title": title,
             "metadata": metadata,

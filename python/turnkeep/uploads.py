@@ -173,7 +173,7 @@ class Uploader:
             stored = yield from self._store(measured)
             file_ids = [file.id for file in stored]
         files = [
-            *cast("list[NewFile]", turn.arguments["files"]),
+            *cast("list[NewFile]", turn.arguments["files"] or []),
             *({"id": file_id} for file_id in file_ids),
         ]
         reply = yield replace(turn, arguments={**turn.arguments, "files": files})
