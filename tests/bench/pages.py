@@ -1,4 +1,4 @@
-"""Lists and search among many conversations: the first page, and pages far behind.
+"""Threads, lists and search among many conversations, and pages far behind.
 
 One owner has half of all, which no owner in the field does; the rest is shared out.
 The full million of conversations with ten million messages takes a quarter of an hour
@@ -40,6 +40,7 @@ MESSAGES = 10
 BYTES_A_CONVERSATION = 12_000
 CALLS = 9
 LIST_PAGES = (1, 10, 100)
+THREAD = "public.get_thread('talk 2', 20)"
 SEARCH_PAGES = (1, 5, 20)
 WORDS = {"common": 5, "seldom": 1_000, "unique": 40_000}
 """Words of the search, and in how many messages one of them stands."""
@@ -164,9 +165,17 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measure(connection: psycopg.Connection[Any], conversations: int) -> Iterator[Page]:
-    """Page through the list and the matches, as the user."""
+    """Read a thread, and page through the list and the matches, as the user."""
     connection.execute("select set_config('request.jwt.claims', %s, false)", [CLAIMS])
     connection.execute("set role authenticated")
+    costs = [cost(connection, f"select {THREAD}") for _ in range(CALLS)]
+    yield Page(
+        conversations,
+        "get_thread",
+        1,
+        median(c.milliseconds for c in costs),
+        costs[-1].buffers,
+    )
     calls = {
         "list_conversations": ("public.list_conversations(50, {cursor})", LIST_PAGES)
     }
