@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from turnkeep.sqitch.errors import ServerError
 from turnkeep.sqitch.server import connect
@@ -243,3 +245,15 @@ def test_a_variable_names_the_database(project: Workspace) -> None:
     assert project.rows("select count(*) from sqitch.changes") == [(2,)]
     assert f"dbname={project.name}" in result.stdout
     assert "(from TURNKEEP_DATABASE_URL)" in result.stdout
+
+
+def test_a_variable_names_it_as_sqitch_does(project: Workspace) -> None:
+    parts = {key: str(value) for key, value in conninfo_to_dict(project.url).items()}
+    host = quote(parts["host"], safe="")
+    uri = f"db:pg://{parts['user']}@/{parts['dbname']}?host={host}"
+    result = project.turnkeep("deploy", TURNKEEP_DATABASE_URL=uri)
+    assert result.code == 0
+    assert project.rows("select count(*) from sqitch.changes") == [(2,)]
+    result = project.turnkeep("status", TURNKEEP_DATABASE_URL="ftp://here")
+    assert result.code == 2
+    assert "not a way to name a database" in result.stderr

@@ -225,6 +225,8 @@ class _Opening:
         if chosen.source not in ("argument", "sqitch.conf"):
             # What sqitch.conf says about its own target is not about this database.
             project = self._project(chosen.conninfo or "db:pg:")
+            # The variable may hold a URI as Sqitch writes it.
+            chosen = chosen._replace(conninfo=project.target.conninfo or "")
         return Work(project, chosen, tuple(changes), is_bundled)
 
     def _project(self, target: str | None) -> Project:
