@@ -111,6 +111,9 @@ class DirectoryStorage:
                     os.fsync(file.fileno())
                     _move(Path(file.name), target)
             finally:
+                # Closing writes again what a full disk did not take.
+                with suppress(OSError):
+                    file.close()
                 Path(file.name).unlink(missing_ok=True)
 
     def delete(self, bucket_id: str, storage_paths: Sequence[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -73,6 +74,17 @@ def test_half_an_object_is_none(storage: Storage, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk"):
         storage.put("b", "a", broken)
     assert content_of(storage, "b") == {}
+    assert list((tmp_path / "storage").iterdir()) == []
+
+
+def test_a_full_disk_is_an_exception_of_ours(storage: Storage, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(Unavailable):
+            storage.put("b", "a", BytesIO(bytes(100_500)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list((tmp_path / "storage").iterdir()) == []
 
 
