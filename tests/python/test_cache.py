@@ -577,9 +577,14 @@ def test_a_coroutine_that_is_cancelled_or_fails_takes_nothing_from_the_others(
 
 
 @pytest.mark.requires_redis
+@pytest.mark.parametrize("forgets", [False, True])
 def test_who_waits_for_another_process_has_missed_once(
-    client: Client, redis: Redis, url: str
+    client: Client,
+    redis: Redis,
+    url: str,
+    forgets: bool,  # noqa: FBT001
 ) -> None:
+    """One that Redis has forgotten is in the database."""
     request = Request("p", "m")
     waiting, waited = threading.Event(), []
 
@@ -588,7 +593,7 @@ def test_who_waits_for_another_process_has_missed_once(
             reply = super().__call__(name, *arguments, **options)
             if name == "exists":
                 waiting.set()
-            return reply
+            return None if name == "get" and forgets else reply
 
     def compute() -> str:
         later = pool.submit(waiter.get_or_compute, request, lambda: "another")
@@ -632,6 +637,24 @@ def test_an_answer_of_the_database_fills_redis_for_what_is_left(
     assert Responses(client, redis).get(request) == "old"
     (key,) = redis("keys", "turnkeep:*:response:*")
     assert 0 < redis("pttl", key) <= 86_400_000
+
+
+@pytest.mark.requires_redis
+def test_a_full_redis_gives_what_it_has(client: Client, redis: Redis, url: str) -> None:
+    fill(client)
+    administrator = Redis(url, timeout=30)
+    threads, request = Threads(client, redis), Request("p", "m")
+    responses = Responses(client, redis)
+    responses.put(request, "It.")
+    read(threads)
+    administrator("config_set", "maxmemory", 1)
+    try:
+        assert read(threads) is not None
+        assert responses.get(request) == "It."
+        assert (threads.counts.hits, redis.failures) == (1, 0)
+    finally:
+        administrator("config_set", "maxmemory", 0)
+        administrator.close()
 
 
 TEXTS = st.text("aeé\u0301ß中🎉\u212b ", max_size=8)

@@ -31,10 +31,10 @@ LEASE = 10.0
 SERVICE = UUID(int=0)
 
 # A field of a hash is one page of a thread: message_limit:before_seq. All pages live
-# and die together.
+# and die together. A full Redis refuses to count, and still has what is looked for.
 FIND = """
 local found = redis.call('HGET', KEYS[1], ARGV[1])
-redis.call('HINCRBY', KEYS[3], found and 'threads hit' or 'threads miss', 1)
+redis.pcall('HINCRBY', KEYS[3], found and 'threads hit' or 'threads miss', 1)
 if found then return {found, false} end
 local lease = redis.call('GET', KEYS[2])
 if not lease then

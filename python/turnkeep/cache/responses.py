@@ -31,9 +31,10 @@ SERVICE = UUID(int=0)
 PATIENCE = 60.0
 POLL_SECONDS = 0.05
 
+# A full Redis refuses to count, and still has what is looked for.
 LOOK = """
 local found = redis.call('GET', KEYS[1])
-redis.call('HINCRBY', KEYS[2], found and 'answers hit' or 'answers miss', 1)
+redis.pcall('HINCRBY', KEYS[2], found and 'answers hit' or 'answers miss', 1)
 return found
 """
 UNLOCK = """
@@ -75,12 +76,7 @@ class KeptAnswers:
         document = yield Command("eval", (LOOK, 2, question.redis_key, COUNTS))
         if document is not None:
             return msgspec.json.decode(document)
-        found = yield cache_get(question.request.key, owner_id=question.owner_id)
-        if found is None:
-            return None
-        left = found.expires_at.timestamp() - time.time()
-        yield from self._put_in_redis(question, found.value, left)
-        return found.value
+        return (yield from self._look_in_database(question))
 
     def look_again(self, question: Question) -> Steps[Any]:
         """Give the answer that another has put where all see it, which counts once."""
@@ -120,10 +116,13 @@ class KeptAnswers:
         lock, token = f"{question.redis_key}:lock", secrets.token_hex(8)
         limit = {"nx": True, "px": int(1000 * self.patience)}
         end = time.monotonic() + self.patience
+        has_waited = False
         while self.has_redis and time.monotonic() < end:
-            taken = yield Command("set", (lock, token), limit)
-            # None: another process computes, or Redis does not answer.
-            if taken or (yield Command("exists", (lock,))) is None:
+            if (yield Command("set", (lock, token), limit)):
+                break
+            has_waited = True
+            # None: Redis does not answer. Otherwise another process computes.
+            if (yield Command("exists", (lock,))) is None:
                 break
             yield Pause(POLL_SECONDS)
             answer = yield from self.look_again(question)
@@ -132,12 +131,23 @@ class KeptAnswers:
         try:
             # Who had the lock before has kept the answer before it gave it back.
             answer = yield from self.look_again(question)
+            if answer is None and has_waited:
+                # Redis may be away, or full, or have lost it.
+                answer = yield from self._look_in_database(question)
             if answer is None:
                 answer = yield Compute()
                 yield from self.put(question, answer)
             return answer
         finally:
             yield Command("eval", (UNLOCK, 1, lock, token))
+
+    def _look_in_database(self, question: Question) -> Steps[Any]:
+        found = yield cache_get(question.request.key, owner_id=question.owner_id)
+        if found is None:
+            return None
+        left = found.expires_at.timestamp() - time.time()
+        yield from self._put_in_redis(question, found.value, left)
+        return found.value
 
     @staticmethod
     def _put_in_redis(question: Question, answer: Any, seconds: float) -> Steps[None]:
