@@ -71,9 +71,14 @@ begin
                     order by n.ordinal
                 )
                 from unnest(v_file_ids) with ordinality as n (id, ordinal)
-                join public.files as f
-                    on f.owner_id = v_owner_id
-                    and f.id = n.id
+                -- One look-up an id: a join might read all files of the owner.
+                cross join lateral (
+                    select r.id, r.bucket_id, r.storage_path, r.stored_at
+                    from public.files as r
+                    where r.owner_id = v_owner_id
+                      and r.id = n.id
+                    limit 1
+                ) as f
             ),
             '[]'
         )

@@ -40,16 +40,16 @@ begin
 
     with expired as (
         delete from turnkeep.responses as r
-        using (
-            select e.owner_id, e.key
-            from turnkeep.responses as e
-            where e.expires_at <= now()
-            order by e.expires_at
-            limit v_max_entries
-            for update skip locked
-        ) as e
-        where r.owner_id = e.owner_id
-          and r.key = e.key
+        where r.ctid = any (
+            array(
+                select e.ctid
+                from turnkeep.responses as e
+                where e.expires_at <= now()
+                order by e.expires_at
+                limit v_max_entries
+                for update skip locked
+            )
+        )
         returning r.key
     )
     select count(*) into v_expired_count from expired;

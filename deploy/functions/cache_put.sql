@@ -62,18 +62,19 @@ begin
                 hint = 'Keep what is larger than 1 MiB elsewhere, as a file.';
     end if;
 
-    -- Whoever adds takes away: two of the expired, those that nobody else is at.
+    -- Whoever adds takes away: two of the expired, those that nobody else is at. By
+    -- their places: a join may look for them again for every row.
     delete from turnkeep.responses as r
-    using (
-        select e.owner_id, e.key
-        from turnkeep.responses as e
-        where e.expires_at <= now()
-        order by e.expires_at
-        limit 2
-        for update skip locked
-    ) as e
-    where r.owner_id = e.owner_id
-      and r.key = e.key;
+    where r.ctid = any (
+        array(
+            select e.ctid
+            from turnkeep.responses as e
+            where e.expires_at <= now()
+            order by e.expires_at
+            limit 2
+            for update skip locked
+        )
+    );
 
     insert into turnkeep.responses as r (
         owner_id, key, value, size_bytes, expires_at, scope, embedding

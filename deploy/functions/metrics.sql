@@ -129,18 +129,6 @@ begin
                 limit v_most
             ) as o
         ),
-        'cache', (
-            -- No miss is ever written, but the key's index counts scans and the rows
-            -- that they find. Looking up is one scan; so is adding, which finds none;
-            -- to write a hit finds its row twice more, to delete one once.
-            select jsonb_build_object(
-                'hits', i.idx_tup_fetch - 2 * t.n_tup_upd - t.n_tup_del,
-                'misses', i.idx_scan - i.idx_tup_fetch - t.n_tup_ins
-            )
-            from pg_stat_user_tables as t
-            join pg_stat_user_indexes as i on i.relid = t.relid
-            where i.indexrelid = 'turnkeep.responses_pkey'::regclass
-        ),
         'events', jsonb_build_object(
             'enabled', (
                 select s.is_recording_events from turnkeep.settings as s
@@ -263,18 +251,17 @@ same however large the tables are.
 
 Returns {"schema_version", "now", "in_recovery", "tables": {name: {"rows", "inserted",
 "updated", "deleted", "bytes"}}, "orphans": {"count", "oldest_at"}, "outbox": {"count",
-"due", "failing", "oldest_at", "most_attempts"}, "cache": {"hits", "misses"},
-"events": {"enabled", "lag_seconds", "unpushed", "unpushed_seconds", "pushed_at",
-"recent": {"count", "since", "kinds": {kind: count}}}, "connections": {"count", "most",
-"states": {state: count}}, "functions": [{"name", "calls", "total_ms", "self_ms"}],
-"statements": [{"query", "calls", "total_ms", "mean_ms"}]}.
+"due", "failing", "oldest_at", "most_attempts"}, "events": {"enabled", "lag_seconds",
+"unpushed", "unpushed_seconds", "pushed_at", "recent": {"count", "since", "kinds":
+{kind: count}}}, "connections": {"count", "most", "states": {state: count}},
+"functions": [{"name", "calls", "total_ms", "self_ms"}], "statements": [{"query",
+"calls", "total_ms", "mean_ms"}]}.
 
 tables: of the server's statistics; rows and bytes are estimates of the last vacuum or
-analyze, the others count since the statistics were reset. cache: how often cache_get
-has found an answer, and has not, by the same statistics; an answer that was replaced or
-purged may take one away from hits, one of an erased owner from misses. orphans, outbox
-and unpushed are counted up to 1001: that is a thousand and more; outbox begins with
-what is due first. unpushed_seconds: the age of the oldest event that pump_events has not pushed. recent: the newest 1000 events,
+analyze, the others count since the statistics were reset; updates of responses are hits,
+to a second, and replaced answers. orphans, outbox and unpushed are counted up to 1001:
+that is a thousand and more; outbox begins with what is due first. unpushed_seconds: the
+age of the oldest event that pump_events has not pushed. recent: the newest 1000 events,
 where a report of clients counts as often as its payload's count says; a replay writes
 nothing and so is no event, unless clients report it. functions: the slowest ten,
 where track_functions is pl or all. statements: likewise, where pg_stat_statements is and

@@ -454,14 +454,6 @@ class OutboxMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheMetrics:
-    """`{"hits", "misses"}` of `cache_get`, since the statistics were reset; about."""
-
-    hits: int
-    misses: int
-
-
-@dataclass(frozen=True, slots=True)
 class RecentEvents:
     """`{"count", "since", "kinds": {kind: count}}`, of the newest 1,000.
 
@@ -523,7 +515,7 @@ class StatementMetrics:
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """`{"schema_version", "now", "in_recovery", "tables", "orphans", "outbox",
-    "cache", "events", "connections", "functions", "statements"}`.
+    "events", "connections", "functions", "statements"}`.
     """  # noqa: D205
 
     schema_version: str
@@ -532,7 +524,6 @@ class Metrics:
     tables: dict[str, TableMetrics]
     orphans: OrphanMetrics
     outbox: OutboxMetrics
-    cache: CacheMetrics
     events: EventMetrics
     connections: ConnectionMetrics
     functions: tuple[FunctionMetrics, ...]

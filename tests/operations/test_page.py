@@ -8,7 +8,7 @@ import pytest
 
 from operations.test_serve import serving
 from support.marks import require
-from turnkeep.calls import append_turn, cache_get, cache_put, record_events
+from turnkeep.calls import append_turn, record_events
 from turnkeep.client import Client
 
 if TYPE_CHECKING:
@@ -78,11 +78,6 @@ def test_it_shows_what_happens_and_what_fails(
         page.wait_for_function(
             "document.querySelector('#sizes').textContent.includes('messages')"
         )
-        for number in range(2):
-            client(cache_get("0" * 64))
-            if not number:
-                client(cache_put("0" * 64, "answer"))
-        page.wait_for_selector("#tiles >> text=1 hits, 1 misses, in the database")
         client(
             record_events(
                 [

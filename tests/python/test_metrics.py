@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from turnkeep.cache import Counts
-from turnkeep.calls import append_turn, cache_get, cache_put, get_thread, metrics
-from turnkeep.client import Client, send
+from turnkeep.calls import append_turn, get_thread
+from turnkeep.client import Client
 from turnkeep.demo.losing import LosingConnection
 from turnkeep.errors import Unprocessable
 from turnkeep.metrics import CallMetrics
 
 if TYPE_CHECKING:
     from turnkeep.calls import NewMessage
-    from turnkeep.replies import CacheMetrics
 
 HELLO: list[NewMessage] = [{"role": "user", "content": "Hello"}]
 
@@ -85,28 +83,3 @@ def test_a_client_says_how_its_pool_is(database: str) -> None:
         client(get_thread("c"))
         assert client.pool["pool_max"] == 3
         assert client.pool["pool_size"] >= 1
-
-
-def test_the_database_counts_what_its_cache_finds_and_what_it_does_not(
-    database: str,
-) -> None:
-    def found() -> CacheMetrics:
-        # A session tells its counts at its end, at the latest.
-        with Client(database, max_size=1) as client:
-            return client(metrics()).cache
-
-    keys = [f"{number:064x}" for number in range(5)]
-    with psycopg.connect(database, autocommit=True) as session:
-        for key in keys:
-            send(session, cache_get(key))
-            send(session, cache_put(key, "answer"))
-        session.execute(
-            "update turnkeep.responses set last_hit_at = now() - interval '1 hour'"
-        )
-        for key in keys * 4:
-            send(session, cache_get(key))
-        send(session, cache_get("f" * 64))
-    while (counted := found()).misses < 6:
-        pass
-    # The update above is one of the test's own.
-    assert (counted.hits + 2 * len(keys), counted.misses) == (20, 6)

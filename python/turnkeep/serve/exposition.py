@@ -136,13 +136,10 @@ def _of_server(sample: Sample) -> Iterable[Metric]:
     for name, table in sample.tables.items():
         rows.add_metric([name], table["inserted"])
     yield rows
-    for name, documentation in (
-        ("hits", "Answers of models that the database had."),
-        ("misses", "Answers of models that it had not."),
-    ):
-        yield CounterMetricFamily(
-            f"turnkeep_cache_{name}", documentation, value=sample.cache[name]
-        )
+    hits = sample.tables.get("responses", {}).get("updated", 0)
+    yield CounterMetricFamily(
+        "turnkeep_cache_hits", "Answers of models found again.", value=hits
+    )
     calls = SummaryMetricFamily(
         "turnkeep_function_seconds",
         "Calls of all clients, in the server; with track_functions only.",

@@ -85,7 +85,7 @@ class Feed:
                 document |= compare(now, self._last(now))
                 found = report.components["redis"].finding.details
                 if "lookups" in found:
-                    add_lookups(document["cache"], found["lookups"])
+                    document["redis"] = in_redis(found["lookups"])
                 if self._metrics is not None:
                     document["clients"] = {
                         **self._metrics.totals(),
@@ -98,14 +98,13 @@ class Feed:
             await asyncio.sleep(SECONDS)
 
 
-def add_lookups(cache: dict[str, Any], lookups: Mapping[str, int]) -> None:
-    """Add what Redis has found; what it has not is looked for in the database.
-
-    Threads are there in any case, so that is where theirs are missed.
-    """
-    cache["hits"] += lookups.get("threads hit", 0) + lookups.get("answers hit", 0)
-    cache["misses"] += lookups.get("threads miss", 0)
-    cache["scope"] = "in Redis and the database"
+def in_redis(lookups: Mapping[str, int]) -> dict[str, Any]:
+    """Sum up what has been looked for in Redis, threads and answers, and was there."""
+    return {
+        "hits": lookups.get("threads hit", 0) + lookups.get("answers hit", 0),
+        "misses": lookups.get("threads miss", 0) + lookups.get("answers miss", 0),
+        "scope": "in Redis",
+    }
 
 
 def _replace(queue: asyncio.Queue[str | None], item: str | None) -> None:

@@ -95,12 +95,6 @@ class Sample:
         tables: dict[str, dict[str, int]] = self.metrics["tables"] or {}
         return tables
 
-    @property
-    def cache(self) -> Mapping[str, int]:
-        """`{"hits", "misses"}`, of the models' answers in the database."""
-        # A little may be taken from nothing.
-        return {name: max(count, 0) for name, count in self.metrics["cache"].items()}
-
 
 class NotSampled(Exception):
     """The database does not tell its figures; the text says why."""
@@ -171,9 +165,8 @@ def compare(now: Sample, before: Sample) -> dict[str, Any]:
             "scope": "as clients report",
         },
         "cache": {
-            **now.cache,
+            "hits": rate("responses", "updated"),
             "answers": tables.get("responses", {}).get("rows", 0),
-            "scope": "in the database",
         },
         "connections": {
             "used": metrics["connections"]["count"],

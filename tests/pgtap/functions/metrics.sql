@@ -1,6 +1,6 @@
 begin;
 
-select plan(30);
+select plan(29);
 
 select append_turn(
     'talk', '[{"role": "user", "content": "a"}]',
@@ -44,8 +44,8 @@ select is(
     '{
         "schema_version": "string", "now": "string", "in_recovery": "boolean",
         "tables": "object", "orphans": "object", "outbox": "object",
-        "cache": "object", "events": "object", "connections": "object",
-        "functions": "array", "statements": "array"
+        "events": "object", "connections": "object", "functions": "array",
+        "statements": "array"
     }',
     'metrics have these keys and no others'
 );
@@ -104,25 +104,6 @@ select is(
     ],
     'the tables are those that grow'
 );
-select
-    is(
-        metrics() -> 'cache',
-        jsonb_build_object(
-            'hits',
-            pg_stat_get_tuples_fetched(i.oid) - 2 * pg_stat_get_tuples_updated(t.oid)
-            - pg_stat_get_tuples_deleted(t.oid),
-            'misses',
-            pg_stat_get_numscans(i.oid) - pg_stat_get_tuples_fetched(i.oid)
-            - pg_stat_get_tuples_inserted(t.oid)
-        ),
-        'what the cache has found is counted by the index of its key'
-    )
-from
-    pg_class as t,
-    pg_class as i
-where
-    t.relname = 'responses'
-    and i.relname = 'responses_pkey';
 select is(
     metrics() #> '{connections,count}',
     (

@@ -32,9 +32,9 @@ function hitRate({ hits, misses }) {
   return hits + misses ? (100 * hits) / (hits + misses) : null;
 }
 
-// What clients see is the whole; without their reports, what the servers count.
+// What clients see is the whole; without their reports, what Redis counts, if there is one.
 function lookups(now) {
-  return hitRate(now.clients) === null ? now.cache : now.clients;
+  return now.redis && hitRate(now.clients) === null ? now.redis : now.clients;
 }
 
 // Each tile: its name, its figure, its unit, and a line beneath.
@@ -48,7 +48,7 @@ const TILES = [
   ["Retries and replays", (now) => now.clients.retries + now.clients.replays, "", count,
     (now) => `${count(now.clients.retries)} and ${count(now.clients.replays)}, ${now.clients.scope}`],
   ["Cache hit rate", (now) => hitRate(lookups(now)), "%", short,
-    (now) => hitRate(lookups(now)) === null ? `${count(now.cache.answers)} answers kept`
+    (now) => hitRate(lookups(now)) === null ? `${short(now.cache.hits)} hits/s in the database, ${count(now.cache.answers)} kept`
       : `${count(lookups(now).hits)} hits, ${count(lookups(now).misses)} misses, ${lookups(now).scope}`],
   ["Connections", (now) => now.connections.used, "", count,
     (now) => `of ${count(now.connections.most)}, ${count(now.connections.active)} at work`],
