@@ -42,7 +42,7 @@ TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 STREAM_SECONDS = 10.0
 """How long a stream lasts; the page asks for another. A server that is to stop waits
 for those that are open, and tells them nothing."""
-HOW_TO_ENTER = "A token is needed: open /?token=TOKEN once.\n"
+HOW_TO_ENTER = "A token is needed: open ?token=TOKEN once.\n"
 
 
 def create_app(  # noqa: PLR0913  each is one of what can be shown
@@ -75,8 +75,10 @@ def create_app(  # noqa: PLR0913  each is one of what can be shown
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         life.begin()
-        yield
-        await life.end()
+        try:
+            yield
+        finally:
+            await life.end()
 
     app = Starlette(
         routes=[

@@ -60,7 +60,8 @@ class Gate:
             httponly=True,
             samesite="strict",
             secure=request.url.scheme == "https",
-            path=request.url.path,
+            # None: the browser knows the prefix that a proxy takes off.
+            path=None,
         )
         return response
 
