@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from redis import Redis
 
 from support.processes import frozen
 from support.proxy import proxied
@@ -19,6 +20,7 @@ from support.redis import running_redis
 from support.redis_server import redis_server
 from support.servers import servers
 from turnkeep import health as health_module
+from turnkeep.cache.redis import COUNTS
 from turnkeep.calls import append_turn
 from turnkeep.client import Client
 from turnkeep.embedded.account import Account
@@ -456,9 +458,14 @@ def test_a_pool_for_whose_connections_calls_wait(
 @pytest.mark.requires_redis
 def test_redis_that_goes_is_a_warning(database: str) -> None:
     with running_redis() as (url, process):
-        report = check(database, redis_url=url)
+        with Redis.from_url(url) as client:
+            client.hincrby(COUNTS, "threads hit", 3)
+        report = check(database, redis_url=f"{url}?decode_responses=true")
         assert report.status == "ok"
         assert message(report, "redis").startswith("Redis ")
+        assert report.components["redis"].finding.details["lookups"] == {
+            "threads hit": 3
+        }
         process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         hanging = check(database, redis_url=url, seconds=PATIENCE)

@@ -23,7 +23,9 @@ Result = TypeVar("Result")
 logger = logging.getLogger("turnkeep.cache")
 
 TIMEOUT = 0.1
-"""Seconds that Redis may take for a command, connecting included."""
+"""Seconds that Redis may take for a command, connecting included.
+
+Not bounded in `Redis`: how long the system takes to resolve the name of the host."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds that Redis is left out after a failure; doubled while it fails."""
 LIFETIME = 29.0
@@ -207,11 +209,14 @@ def opened(kind: Any, url: str, options: dict[str, Any]) -> Any:
     :raises turnkeep.errors.Misconfigured: that is no Redis URL
     """
     try:
-        return kind.from_url(url, **options)
+        client = kind.from_url(url, **options)
     except ValueError as error:
         raise Misconfigured(
             f"no Redis URL: {error}", hint="redis://host:6379, rediss:// or unix://"
         ) from error
+    # Replies are bytes, whatever the URL asks for.
+    client.connection_pool.connection_kwargs["decode_responses"] = False
+    return client
 
 
 class Deadline(threading.local):
