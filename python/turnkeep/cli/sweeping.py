@@ -35,6 +35,8 @@ SHOWN = 20
 LISTED = 10_000
 PAUSE = timedelta(seconds=1)
 """The shortest between two rounds: each asks all that there may be to do."""
+LONGEST = timedelta(days=36_500)
+"""With more, neither the times of PostgreSQL nor those of threads can be counted on."""
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -56,7 +58,13 @@ class Duration(click.ParamType[timedelta]):
         found = re.fullmatch(r"(\d+)([smhd])", str(value))
         if not found:
             self.fail(f"{value!r} is no duration such as 30s, 5m, 24h, 7d", param, ctx)
-        duration = timedelta(**{UNITS[found[2]]: int(found[1])})
+        try:
+            duration = timedelta(**{UNITS[found[2]]: int(found[1])})
+        except (OverflowError, ValueError):
+            # ValueError: not even a number can have so many digits.
+            duration = timedelta.max
+        if duration > LONGEST:
+            self.fail(f"{value!r} is more than {LONGEST.days}d", param, ctx)
         if duration < self._least:
             seconds = self._least.total_seconds()
             self.fail(f"{value!r} is less than {seconds:g}s", param, ctx)
@@ -124,8 +132,9 @@ def sweep_command(  # noqa: PLR0913  one for each option
 
     Exit code 0: done; 1: bytes could not be deleted and are tried again by the next
     sweep, or --reconcile found differences and did not repair them; 2: could not, or
-    was stopped before the end. SIGTERM and Ctrl-C end it after the step that it is at,
-    a second one at once; with --every the exit code is 0 then.
+    was stopped before the end. SIGTERM and Ctrl-C end a round after the step that it is
+    at, with --every with exit code 0; a second one ends it at once, as the first does
+    with --dry-run and --reconcile.
 
     \b
       turnkeep sweep --storage /srv/chat/files
@@ -278,8 +287,8 @@ def _reconcile(  # noqa: PLR0913  the options
     from turnkeep.sweep import inventory  # noqa: PLC0415
 
     with _connected(conninfo) as connection:
-        chosen = bucket_ids or inventory.buckets(connection)
-        found = inventory.compare(connection, storage, chosen, grace)
+        buckets = bucket_ids or inventory.buckets(connection)
+        found = inventory.compare(connection, storage, buckets, grace)
         repaired = {}
         if repair:
             repaired = {
@@ -293,7 +302,7 @@ def _reconcile(  # noqa: PLR0913  the options
             "stored objects that nothing names": found.strays,
             "files in use whose bytes are not there": found.lost,
         },
-        {"buckets": chosen, "strays": found.strays, "lost": found.lost, **repaired},
+        {"buckets": buckets, "strays": found.strays, "lost": found.lost, **repaired},
         as_json=as_json,
     )
     if repair and not as_json:
