@@ -1,8 +1,6 @@
 """The registry: Sqitch's tables, read as Sqitch does.
 
 Every statement names its schema, because a script may leave any search_path behind.
-Times are the server's ``clock_timestamp()`` at each insert: everything that Sqitch
-looks up later ("the change before", "as of this tag") goes by their order.
 """
 
 from __future__ import annotations
@@ -168,9 +166,9 @@ class Registry:
         return version
 
     def is_registered(self) -> bool:
-        """Tell whether the project is. Raises RegistryError if name or URI are not its.
+        """Tell whether the project is registered.
 
-        That is: if they are those of another project.
+        Raises RegistryError when its name or URI are another project's.
         """
         uri = self.plan.uri if self.plan else None
         named = self._rows(
