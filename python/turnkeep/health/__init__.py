@@ -29,7 +29,7 @@ matters has; it is a warning when any other has, or warns.
 | schema | not deployed, or without a function that this release calls | | yes |
 | migrations | changes of this release are not deployed | the database is newer | yes |
 | connections | none is left | 80 % are in use | yes |
-| metrics | no answer, or an error | the role may not ask; it is of another release | no |
+| metrics | no answer, or an error | not allowed, or of another release | no |
 | pool | as many calls wait as it has connections | a call waits | yes |
 | redis | no answer | | no |
 | outbox | | an object is due for an hour, or a deletion failed | no |
