@@ -152,15 +152,16 @@ def test_a_waiting_run_does_not_delay_an_index_that_is_built_concurrently(
 LOCK_WAIT = 1.0
 EVERY = 0.01
 """Seconds between two requests of a client, whether or not the one before is done."""
-QUEUES = (
-    "exists (select from pg_locks l join pg_class c on c.oid = l.relation"
-    " where c.relname = 'busy' and not l.granted and l.mode = 'AccessExclusiveLock')"
+WAITS = (
+    "select from pg_locks l join pg_class c on c.oid = l.relation"
+    " join pg_database d on d.oid = l.database and d.datname = current_database()"
+    " where c.relname = 'busy' and not l.granted"
 )
-
-
+"""In this database: other tests have theirs on the same server."""
+QUEUES = f"exists ({WAITS} and l.mode = 'AccessExclusiveLock')"
 STUCK = (
-    "exists (select from pg_locks where not granted"
-    f" and clock_timestamp() - waitstart > make_interval(secs => {2 * LOCK_WAIT}))"
+    f"exists ({WAITS} and clock_timestamp() - l.waitstart"
+    f" > make_interval(secs => {2 * LOCK_WAIT}))"
 )
 
 
