@@ -107,7 +107,10 @@ def test_mounted_it_answers_pumps_and_leaves_nothing_behind(
         # The host does not wait for ever for who watches.
         stream.read()
         watching.close()
-    sessions = "select from pg_stat_activity where application_name like 'turnkeep%'"
+    sessions = (
+        "select from pg_stat_activity where application_name like 'turnkeep%'"
+        " and datname = current_database()"
+    )
     while connection.execute(sessions).fetchall():
         pass
 
