@@ -24,6 +24,7 @@ Reply = TypeVar("Reply")
 Row = dict[str, Any]
 Connection = psycopg.AsyncConnection[Row]
 Parameters = Sequence[object] | None
+LIMITED = b"select set_config('statement_timeout', $1, true)"
 
 CONNECT_SECONDS = 2
 """The least that libpq takes."""
@@ -47,7 +48,7 @@ class Sessions:
         self._free = asyncio.Semaphore(most)
         self._idle: list[Connection] = []
         self._closings = 0
-        self._limits = f"set local statement_timeout = {int(seconds * 1000)}"
+        self._limit = str(int(seconds * 1000))
 
     async def ask(
         self, query: LiteralString | bytes, parameters: Parameters = None
@@ -124,10 +125,11 @@ class Sessions:
         query: LiteralString | bytes,
         parameters: Parameters,
     ) -> list[Row]:
-        async with connection.transaction():
-            await connection.execute(self._limits.encode())
+        # What one Sync ends is one transaction, and one trip.
+        async with connection.pipeline():
+            await connection.execute(LIMITED, [self._limit])
             cursor = await connection.execute(query, parameters)
-            return await cursor.fetchall()
+        return await cursor.fetchall()
 
 
 def sever(connection: Connection) -> None:
