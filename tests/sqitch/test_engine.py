@@ -114,6 +114,74 @@ def test_a_deferred_constraint_fails_the_script_that_broke_it(two: Workspace) ->
     assert changes(two) == ["a"]
 
 
+PAIRS = """
+begin;
+create table parents (id int primary key);
+create table children (
+    parent int references parents deferrable initially deferred,
+    now int references parents deferrable initially immediate
+);
+insert into children values (1);
+insert into parents values (1);
+commit;
+"""
+
+
+def test_a_verify_script_may_break_deferred_constraints_by_deploy_as_by_verify(
+    two: Workspace,
+) -> None:
+    script(two, "b", PAIRS)
+    text = "begin;\ninsert into children values (2);\nrollback;\n"
+    script(two, "b", text, "verify")
+    assert two.run("turnkeep", "deploy").code == 0
+    assert two.run("turnkeep", "verify").code == 0
+
+
+@pytest.mark.parametrize("verb", ["deploy", "verify"])
+def test_a_verify_script_may_not_break_those_that_are_immediate(
+    two: Workspace, verb: str
+) -> None:
+    # It also says itself when they are checked, which ends with it.
+    script(two, "b", PAIRS.replace("insert", "set constraints all deferred; insert", 1))
+    text = "begin;\ninsert into children values (1, 2);\nrollback;\n"
+    script(two, "b", text, "verify")
+    two.run("turnkeep", "deploy", *["--no-verify"] * (verb == "verify"))
+    result = two.run("turnkeep", verb)
+    assert result.code != 0
+    assert "children_now_fkey" in result.stderr
+
+
+def test_a_verify_script_sees_what_was_deferred(two: Workspace) -> None:
+    script(
+        two,
+        "b",
+        """
+        create table t (id int);
+        create function add() returns trigger language plpgsql
+        as 'begin insert into a values (1); return null; end';
+        create constraint trigger t_later after insert on t
+            deferrable initially deferred for each row execute function add();
+        insert into t values (1);
+        """,
+    )
+    script(two, "a", "create table a (id int);")
+    script(two, "b", "select 1 / count(*) from a;", "verify")
+    assert two.run("turnkeep", "deploy").code == 0
+    assert two.rows("select id from a") == [(1,)]
+
+
+def test_each_script_of_a_single_transaction_may_defer(two: Workspace) -> None:
+    script(two, "a", PAIRS)
+    text = "\ninsert into children values (3);\ninsert into parents values (3);\n"
+    other = text.replace("children", "others").replace("3", "4")
+    table = "create table others (parent int references parents initially deferred);"
+    script(two, "b", f"{text}{table}{other}")
+    script(two, "b", "", "verify")
+    script(two, "a", "", "verify")
+    result = two.run("turnkeep", "deploy", "--single-transaction")
+    assert result.code == 0, result.stderr
+
+
 def test_a_script_that_ends_in_rollback_is_recorded_as_sqitch_would(
     two: Workspace,
 ) -> None:
@@ -203,6 +271,11 @@ LEAKS = {
         "declare c cursor with hold for select 1;",
     ),
     "prepared statement": ("prepare p as select 1;", "prepare p as select 1; -- again"),
+    "end of all prepared statements": ("deallocate all;", "deallocate all; -- again"),
+    "end of it inside a block": (
+        "do 'begin execute ''discard all''; exception when others then null; end';",
+        "do 'begin execute ''deallocate all''; end';",
+    ),
     "listen": (
         "listen x;",
         "select 1 / (not exists (select pg_listening_channels()))::int;",

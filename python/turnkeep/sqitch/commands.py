@@ -14,7 +14,7 @@ from turnkeep.libpq import IDLE, IN_TRANSACTION, TUPLES_OK
 from turnkeep.sqitch import psql as meta
 from turnkeep.sqitch.errors import ScriptFailedError, VerifyFailedError
 from turnkeep.sqitch.lexer import Scanner, Statement, is_variable_name
-from turnkeep.sqitch.messages import RESET, Part
+from turnkeep.sqitch.messages import DEALLOCATE, RESET, Part
 from turnkeep.sqitch.script import control
 from turnkeep.sqitch.watching import again
 
@@ -183,7 +183,7 @@ class Commands:
     def _connect(self, action: meta.Connect) -> None:
         r"""Go where ``\connect`` says, which may be here."""
         if self.messages.active.transaction_status != IDLE:
-            self.messages.put(*RESET)
+            self.messages.put(*RESET, DEALLOCATE)
             return
         self.messages.leave()
         try:

@@ -254,9 +254,7 @@ class Engine:
                 progress = self.progress(change.id, "revert")
                 self.patiently(partial(self.session.run_alone, script, progress))
                 with self.session.transaction():
-                    self.session.write(
-                        self.records.lock(), *self.records.revert(change)
-                    )
+                    self.session.write(self.records.lock(), self.records.revert(change))
                     self.session.put(progress.end())
             else:
                 self.patiently(
@@ -582,7 +580,8 @@ class _Deployment:
 
     def _queue(self, change: Change, loaded: _Loaded, verify: Script | None) -> None:
         if loaded.deploy:
-            self.engine.session.run(loaded.deploy)
+            is_last = not verify and not self.engine.single_transaction
+            self.engine.session.run(loaded.deploy, is_last=is_last)
         if verify:
             self.engine.session.verify(verify)
         self._record(change, loaded)

@@ -38,10 +38,12 @@ if TYPE_CHECKING:
 # session authorization.
 RESET = (
     *("close all", "unlisten *", "reset session authorization", "reset role"),
-    *("reset all", "discard temp", "discard sequences", "deallocate all"),
+    *("reset all", "discard temp", "discard sequences"),
 )
-RESET_AFTER_ROLLBACK = ("discard sequences", "deallocate all")
+RESET_AFTER_ROLLBACK = ("discard sequences",)
 """What is left of a script when its savepoint was rolled back."""
+DEALLOCATE = "deallocate all"
+"""Belongs to both, but takes the engine's own prepared statements away, too."""
 LONGEST_MESSAGE = 1_000_000
 """Characters: the server parses a message as a whole before it begins."""
 _NO_LOCK = ("55P03", "40P01")
@@ -101,6 +103,8 @@ class Messages:
     """How many rows the last statement of a script returned or changed."""
     is_shared: bool = field(init=False, default=False)
     """Whether the scripts of several changes are in one message."""
+    _prepared: set[str] = field(init=False, default_factory=set)
+    """Names of the engine's own statements that the server keeps by now."""
     _elsewhere: Connection | None = field(init=False, default=None)
     r"""Where ``\\connect`` went."""
 
@@ -118,8 +122,18 @@ class Messages:
         for command in commands:
             self.add(Part(command))
 
+    def reset(self, script: Script, commands: Sequence[str] = RESET) -> None:
+        """Queue what takes away what a script may have left in the session."""
+        if script.keeps_session:
+            return
+        self.put(*commands)
+        if script.mentions_prepared:
+            self.put(DEALLOCATE)
+
     def add(self, part: Part) -> None:
         """Queue a part; what has become too long is sent. Raises SqitchError."""
+        if part.sql == DEALLOCATE:
+            self._prepared.clear()
         self._queue.append(part)
         self._size += len(part.sql)
         if self._size > LONGEST_MESSAGE:
@@ -136,7 +150,7 @@ class Messages:
         """Queue a statement, or run it at once when it cannot share a message."""
         if statement.tokens == ("discard", "all"):
             # The run lock must outlive it.
-            for command in RESET:
+            for command in (*RESET, DEALLOCATE):
                 self.add(Part(command, script, where=statement.where))
             return
         part = Part(

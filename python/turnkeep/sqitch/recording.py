@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from turnkeep.quoting import filled
-from turnkeep.sqitch.registry import RELEASE, from_plan, in_schema
+from turnkeep.quoting import filled, literal
+from turnkeep.sqitch.registry import RELEASE, in_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,13 +20,93 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.plan import Change, Depend, Tag
     from turnkeep.sqitch.registry import Deployed
 
-_EVENT = """
+
+class Prepared(NamedTuple):
+    """A statement that the server keeps for the session, and values for it.
+
+    It is planned once and not for every change.
+    """
+
+    name: str
+    types: str
+    query: str
+    values: tuple[object, ...] = ()
+
+    @property
+    def preparation(self) -> str:
+        """Give the statement that has the server keep it."""
+        return f"prepare {self.name} ({self.types}) as {self.query}"
+
+    @property
+    def execution(self) -> str:
+        """Give the statement that runs it."""
+        return f"execute {self.name} ({', '.join(map(literal, self.values))})"
+
+
+# The event reads what the change's row returned, and so comes later.
+_DEPLOY = Prepared(
+    "turnkeep_deploy",
+    "text, text, text, text, text, text, text, timestamptz, text, text, text[], text[],"
+    " text[], text[], text[], text[]",
+    """
+    with change as (
+        insert into {registry}.changes (
+            change_id, script_hash, change, project, note,
+            committer_name, committer_email,
+            planned_at, planner_name, planner_email, committed_at
+        )
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, pg_catalog.clock_timestamp())
+        returning change_id
+    ),
+    depends as (
+        insert into {registry}.dependencies (
+            change_id, type, dependency, dependency_id
+        )
+        select $1, d.* from rows from (
+            pg_catalog.unnest($14), pg_catalog.unnest($15), pg_catalog.unnest($16)
+        ) as d (type, dependency, dependency_id)
+    )
     insert into {registry}.events (
         event, change_id, change, project, note, tags, requires, conflicts,
         committer_name, committer_email,
         planned_at, planner_name, planner_email, committed_at
     )
-"""
+    select 'deploy', c.change_id, $3, $4, $5, $11, $12, $13, $6, $7, $8, $9, $10,
+        pg_catalog.clock_timestamp()
+    from change c
+    """,
+)
+# The dependencies go with their change; all of it sees them as they were before.
+_REVERT = Prepared(
+    "turnkeep_revert",
+    "text, text, text, text, text, text, timestamptz, text, text",
+    """
+    with tag as (
+        delete from {registry}.tags where change_id = $1 returning tag
+    ),
+    event as (
+        insert into {registry}.events (
+            event, change_id, change, project, note, tags, requires, conflicts,
+            committer_name, committer_email,
+            planned_at, planner_name, planner_email, committed_at
+        )
+        values (
+            'revert', $1, $2, $3, $4,
+            array(select t.tag from tag t),
+            array(
+                select d.dependency from {registry}.dependencies d
+                where d.change_id = $1 and d.type = 'require'
+            ),
+            array(
+                select d.dependency from {registry}.dependencies d
+                where d.change_id = $1 and d.type = 'conflict'
+            ),
+            $5, $6, $7, $8, $9, pg_catalog.clock_timestamp()
+        )
+    )
+    delete from {registry}.changes where change_id = $1
+    """,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +185,11 @@ class Records:
 
     def deploy(
         self, change: Change, script_hash: str | None, resolved: Mapping[Depend, str]
-    ) -> Iterator[str]:
+    ) -> Iterator[str | Prepared]:
         """Record a deployed change: row, dependencies, tags, event."""
-        yield self._filled(
-            """
-            insert into {registry}.changes (
-                change_id, script_hash, change, project, note,
-                committer_name, committer_email,
-                planned_at, planner_name, planner_email, committed_at
-            )
-            values (
-                %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, pg_catalog.clock_timestamp()
-            )
-            """,
+        depends = (*change.requires, *change.conflicts)
+        yield self._prepared(
+            _DEPLOY,
             change.id,
             script_hash,
             change.name,
@@ -127,72 +199,59 @@ class Records:
             change.planned_at,
             change.planner_name,
             change.planner_email,
+            [f"@{tag.name}" for tag in change.tags],
+            [each.text for each in change.requires],
+            [each.text for each in change.conflicts],
+            ["conflict" if each.is_conflict else "require" for each in depends],
+            [each.text for each in depends],
+            [None if each.is_conflict else resolved[each] for each in depends],
         )
-        depends = (*change.requires, *change.conflicts)
-        if depends:
-            rows = ", ".join(["(%s, %s, %s, %s)"] * len(depends))
-            yield self._filled(
-                f"""
-                insert into {{registry}}.dependencies (
-                    change_id, type, dependency, dependency_id
-                )
-                values {rows}
-                """,  # noqa: S608 - only places for values
-                *(
-                    value
-                    for each in depends
-                    for value in (
-                        change.id,
-                        "conflict" if each.is_conflict else "require",
-                        each.text,
-                        None if each.is_conflict else resolved[each],
-                    )
-                ),
-            )
         yield from self.tags(change)
-        yield self._event("deploy", change)
 
     def fail(self, change: Change) -> str:
         """Record that a change could not be deployed."""
-        return self._event("fail", change)
+        return self._filled(
+            """
+            insert into {registry}.events (
+                event, change_id, change, project, note, tags, requires, conflicts,
+                committer_name, committer_email,
+                planned_at, planner_name, planner_email, committed_at
+            )
+            values (
+                'fail', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+                pg_catalog.clock_timestamp()
+            )
+            """,
+            change.id,
+            change.name,
+            self.project,
+            change.note,
+            [f"@{tag.name}" for tag in change.tags],
+            [each.text for each in change.requires],
+            [each.text for each in change.conflicts],
+            *self.person,
+            change.planned_at,
+            change.planner_name,
+            change.planner_email,
+        )
 
     def tags(self, change: Change) -> Iterator[str]:
         """Record those tags of a deployed change that are not recorded yet."""
         for tag in change.tags:
             yield self._tag(change.id, tag)
 
-    def revert(self, change: Deployed) -> Iterator[str]:
+    def revert(self, change: Deployed) -> Prepared:
         """Take a change out of the registry, and say so in the history."""
-        yield self._filled(
-            _EVENT  # noqa: S608 - both texts are ours
-            + """
-            select 'revert', %s, %s, %s, %s,
-                array(select tag from {registry}.tags where change_id = %s),
-                array(
-                    select dependency from {registry}.dependencies
-                    where change_id = %s and type = 'require'
-                ),
-                array(
-                    select dependency from {registry}.dependencies
-                    where change_id = %s and type = 'conflict'
-                ),
-                %s, %s, %s::timestamptz, %s, %s, pg_catalog.clock_timestamp()
-            """,
+        return self._prepared(
+            _REVERT,
             change.id,
             change.name,
             change.project,
             change.note,
-            *([change.id] * 3),
             *self.person,
             change.planned_at,
             change.planner_name,
             change.planner_email,
-        )
-        yield self._filled(
-            "delete from {registry}.tags where change_id = %s", change.id
-        )
-        yield self._filled(
-            "delete from {registry}.changes where change_id = %s", change.id
         )
 
     def _tag(self, change_id: str, tag: Tag) -> str:
@@ -220,30 +279,9 @@ class Records:
             tag.id,
         )
 
-    def _event(self, event: str, change: Change) -> str:
-        """Write a planned change into the history."""
-        written = from_plan(change, self.project)
-        return self._filled(
-            _EVENT
-            + """
-            values (
-                %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-                pg_catalog.clock_timestamp()
-            )
-            """,
-            event,
-            written.id,
-            written.name,
-            written.project,
-            written.note,
-            list(written.tags),
-            [each.text for each in change.requires],
-            [each.text for each in change.conflicts],
-            *self.person,
-            written.planned_at,
-            written.planner_name,
-            written.planner_email,
-        )
+    def _prepared(self, statement: Prepared, *values: object) -> Prepared:
+        query = in_schema(statement.query, self.schema)
+        return statement._replace(query=query, values=values)
 
     def _filled(self, query: str, *values: object) -> str:
         return filled(in_schema(query, self.schema), values)

@@ -66,7 +66,7 @@ class Reversion:
                 self.session.write(self.records.lock())
                 if script:
                     self._run(script, names, may_lose=may_lose)
-                self.session.write(*self.records.revert(change))
+                self.session.write(self.records.revert(change))
         except ScriptFailedError as error:
             state = getattr(error.__cause__, "sqlstate", "")
             if script and state in (losses.FOUND_ROWS, losses.DIVISION_BY_ZERO):

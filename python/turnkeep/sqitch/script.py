@@ -56,6 +56,7 @@ _KEEPS_SESSION = re.compile(
 )
 """What leaves nothing behind in the session, and runs no function that could."""
 _PREPARE = ("prepare", "transaction")
+_PREPARED = ("prepare", "deallocate", "discard")
 _CONTROL_WORDS = ("begin", "start", "commit", "end", "rollback", "abort")
 Kind = Literal["deploy", "revert", "verify"]
 
@@ -104,6 +105,17 @@ class Script(NamedTuple):
     def mentions_advisory_locks(self) -> bool:
         """Tell whether it may take locks that only a session's end would release."""
         return "advisory" in self.text.lower() or self.is_dynamic
+
+    @property
+    def mentions_constraints(self) -> bool:
+        """Tell whether it may say when constraints are checked."""
+        return self.is_dynamic or "constraints" in self.text.lower()
+
+    @property
+    def mentions_prepared(self) -> bool:
+        """Tell whether it may leave prepared statements, or take the engine's away."""
+        text = self.text.lower()
+        return self.is_dynamic or any(each in text for each in _PREPARED)
 
     @property
     def shares_messages(self) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from turnkeep.libpq import IN_ERROR, IN_TRANSACTION
 from turnkeep.sqitch.errors import ServerError, SqitchError
 from turnkeep.sqitch.messages import (
+    DEALLOCATE,
     LONGEST_MESSAGE,
     RESET,
     RESET_AFTER_ROLLBACK,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from turnkeep.sqitch.lexer import Statement
+    from turnkeep.sqitch.recording import Prepared
     from turnkeep.sqitch.resuming import Progress
     from turnkeep.sqitch.script import Script
 
@@ -53,6 +55,36 @@ _UNLOCK = """
     where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid()
         and not (objsubid = 1 and classid = 0 and objid = %s)
 """
+_CHECK_ALL = "set constraints all immediate"
+_CHECK_AND_DEFER = """do $turnkeep$
+declare
+    v_all text;
+    v_deferrable text;
+begin
+    select pg_catalog.string_agg(c.name, ', '),
+        pg_catalog.string_agg(c.name, ', ') filter (where c.are_deferrable)
+    into v_all, v_deferrable
+    from (
+        select pg_catalog.format('%I.%I', n.nspname, c.conname) as name,
+            pg_catalog.bool_and(c.condeferrable) as are_deferrable
+        from pg_catalog.pg_constraint c
+        join pg_catalog.pg_namespace n on n.oid = c.connamespace
+        where pg_catalog.has_schema_privilege(n.oid, 'usage')
+        group by n.nspname, c.conname
+        having pg_catalog.bool_or(c.condeferred)
+    ) c;
+    if v_all is not null then
+        execute 'set constraints ' || v_all || ' immediate';
+    end if;
+    if v_deferrable is not null then
+        execute 'set constraints ' || v_deferrable || ' deferred';
+    end if;
+end
+$turnkeep$"""
+"""What COMMIT checks, and then each constraint again as it is by itself.
+
+The server has no statement for the latter, and ALL would hold for constraints to come.
+"""
 _OWN_SHARE = 0.8
 """Of the time that others may wait: the rest is for them to wake up in."""
 
@@ -77,17 +109,25 @@ class Session(Messages):
             self._abandon()
             raise
 
-    def write(self, *commands: str) -> None:
+    def write(self, *commands: str | Prepared) -> None:
         """Queue statements that write the registry."""
         for command in commands:
-            self.add(Part(command, is_registry=True))
+            if isinstance(command, str):
+                self.add(Part(command, is_registry=True))
+                continue
+            if command.name not in self._prepared:
+                self.add(Part(command.preparation, is_registry=True))
+                self._prepared.add(command.name)
+            self.add(Part(command.execution, is_registry=True))
 
-    def run(self, script: Script, *, is_verify: bool = False) -> None:
+    def run(
+        self, script: Script, *, is_verify: bool = False, is_last: bool = True
+    ) -> None:
         """Run a script inside the transaction that is open.
 
         The script's own transactions become savepoints where one of them is rolled
-        back. Raises ScriptFailedError or ServerError, perhaps only when the transaction
-        ends.
+        back. Not ``is_last``: another script follows in this transaction. Raises
+        ScriptFailedError or ServerError, perhaps only when the transaction ends.
         """
         output = Output(self.report, is_silent=is_verify)
         last = f"{script.file}:1"
@@ -108,13 +148,15 @@ class Session(Messages):
                 ):
                     self.add(Part(command, script, where=last, is_verify=is_verify))
                 is_open = step is Control.BEGIN
-        if is_verify:
+        if is_verify or script.keeps_session:
             return
-        # psql would check at COMMIT; the verify script is to see that it was checked.
-        self.add(Part("set constraints all immediate", script, where=last))
-        if not script.keeps_session:
-            self.put(*RESET)
-            self.put_lock_timeout()
+        # psql would check at COMMIT, and the next script begin without its SETs.
+        if is_last or script.mentions_constraints:
+            self.add(Part(_CHECK_ALL, script, where=last))
+        if not is_last:
+            self.add(Part(_CHECK_AND_DEFER, script, where=last))
+        self.reset(script)
+        self.put_lock_timeout()
 
     def verify(self, script: Script) -> None:
         """Run a verify script inside the transaction that is open; nothing of it stays.
@@ -126,14 +168,13 @@ class Session(Messages):
         self.put(
             "rollback to savepoint turnkeep_verify", "release savepoint turnkeep_verify"
         )
-        if not script.keeps_session:
-            self.put(*RESET_AFTER_ROLLBACK)
+        self.reset(script, RESET_AFTER_ROLLBACK)
 
     def verify_alone(self, script: Script) -> None:
         """Run a verify script outside any transaction. Raises as ``verify`` does."""
         self.run_alone(script, is_verify=True)
-        if not script.separate and not script.keeps_session:
-            self.put(*RESET_AFTER_ROLLBACK)
+        if not script.separate:
+            self.reset(script, RESET_AFTER_ROLLBACK)
             self.flush()
             self.release_locks(script)
 
@@ -161,8 +202,7 @@ class Session(Messages):
                     self.put_lock_timeout()
                     self.run(script, is_verify=True)
                     # After the rollback they would begin the next transaction.
-                    if not script.keeps_session:
-                        self.put(*RESET_AFTER_ROLLBACK)
+                    self.reset(script, RESET_AFTER_ROLLBACK)
                     self.add(Part("rollback", then=pass_one))
                 self.flush()
             except ServerError:
@@ -216,7 +256,7 @@ class Session(Messages):
             self.leave()
             if not self.connection.closed:
                 self._abandon()
-                self.put(*RESET)
+                self.put(*RESET, DEALLOCATE)
                 self.flush()
                 self.release_locks(script)
 
@@ -241,11 +281,12 @@ class Session(Messages):
     def _abandon(self) -> None:
         """Forget what is queued, and end the transaction if one is open."""
         self._queue, self._size = [], 0
+        self._prepared.clear()
         if self.connection.closed:
             return
         if self.connection.transaction_status in (IN_TRANSACTION, IN_ERROR):
             self.connection.ask("rollback")
-            self.connection.ask_all(*RESET_AFTER_ROLLBACK)
+        self.connection.ask_all(*RESET_AFTER_ROLLBACK, DEALLOCATE)
 
     @contextmanager
     def _statements(
