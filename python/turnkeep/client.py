@@ -176,12 +176,10 @@ class Client(_Client["Transport"]):
             try:
                 document = self._transport.send(exchange.call)
             except CallError as error:
-                pause = exchange.failed(error)
+                time.sleep(exchange.failed(error))
+                self._transport.recover(error)
             else:
                 return exchange.replied(document)
-            if pause:
-                time.sleep(pause)
-                self._transport.recover()
 
     def upload(
         self,
@@ -304,12 +302,10 @@ class AsyncClient(_Client["AsyncTransport"]):
             try:
                 document = await self._transport.send(exchange.call)
             except CallError as error:
-                pause = exchange.failed(error)
+                await asyncio.sleep(exchange.failed(error))
+                await self._transport.recover(error)
             else:
                 return exchange.replied(document)
-            if pause:
-                await asyncio.sleep(pause)
-                await self._transport.recover()
 
     async def upload(
         self,

@@ -258,6 +258,27 @@ def test_a_users_call_is_one_round_trip(database: str, tmp_path: Path) -> None:
     assert (kinds["Sync"], kinds["ReadyForQuery"]) == (8, 8)
 
 
+def test_a_machine_that_goes_without_a_word_is_not_waited_for_for_hours(
+    database: str,
+) -> None:
+    opened: list[psycopg.Connection[Any]] = []
+
+    class NotedConnection(psycopg.Connection[Any]):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            opened.append(self)
+
+    conninfo = make_conninfo(database, keepalives_idle=7)
+    with Client(conninfo, connection_class=NotedConnection) as client:
+        client(append_turn("c", HELLO))
+        settings = opened[0].info.get_parameters()
+    assert (settings["connect_timeout"], settings["tcp_user_timeout"]) == (
+        "10",
+        "10000",
+    )
+    assert settings["keepalives_idle"] == "7"
+
+
 @contextmanager
 def pgbouncer(database: str) -> Iterator[str]:
     """Run Debian's pgbouncer in transaction mode over one connection to the server."""

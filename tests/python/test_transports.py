@@ -12,7 +12,9 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
 
+from support.databases import name_of
 from support.proxy import proxied
 from support.transports import calling
 from turnkeep import calls
@@ -30,6 +32,7 @@ from turnkeep.errors import (
     Unprocessable,
     Unreachable,
 )
+from turnkeep.transports import postgresql
 
 if TYPE_CHECKING:
     from gateway.running import Gateway
@@ -147,7 +150,7 @@ def test_a_lost_reply_is_asked_for_again_and_the_turn_stored_once(
 
 
 @pytest.mark.parametrize("transport", ["psycopg", "psycopg async"])
-def test_a_pool_of_connections_that_all_have_ended_costs_two_attempts(
+def test_a_pool_of_connections_that_all_have_ended_costs_one_attempt(
     transport: str,
     database: str,
     connection: psycopg.Connection[Any],
@@ -183,8 +186,46 @@ def test_a_pool_of_connections_that_all_have_ended_costs_two_attempts(
             " where datname = current_database() and pid <> pg_backend_pid()"
         )
         assert caller(call).next_seq == 7
-        # One that is enough for a single lost connection; then all are looked at.
-        assert caller.retries <= 2
+        assert caller.retries == 1
+
+
+@pytest.mark.parametrize("transport", ["psycopg", "psycopg async"])
+def test_a_call_waits_no_longer_than_the_server_needs_to_come_back(
+    transport: str,
+    database: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgresql, "RECONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(postgresql, "CONNECT_TIMEOUT_SECONDS", 60)
+    call = append_turn("c", HELLO)
+    with (
+        calling(transport, database, request) as caller,
+        ThreadPoolExecutor(1) as thread,
+        psycopg.connect(database, dbname="postgres", autocommit=True) as admin,
+    ):
+
+        def let_in(*, everybody: bool) -> None:
+            admin.execute(
+                sql.SQL("alter database {} allow_connections {}").format(
+                    sql.Identifier(name_of(database)), everybody
+                )
+            )
+
+        caller(call)
+        let_in(everybody=False)
+        admin.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+            " where datname = %s",
+            [name_of(database)],
+        )
+        waiting = thread.submit(caller, call)
+        # More than the pool makes before it gives up what it was about to open.
+        while caller.client.pool.get("connections_errors", 0) < 20:
+            assert not waiting.done()
+        let_in(everybody=True)
+        assert waiting.result().next_seq == 3
+        assert caller.retries == 1
 
 
 @pytest.mark.parametrize("sqlstate", ["40P01", "40001", "PT503"])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from turnkeep.calls import Call
+    from turnkeep.errors import CallError
     from turnkeep.storage import Storage
 
 
@@ -33,8 +34,8 @@ class Transport(Protocol):
         :raises turnkeep.errors.CallError: `Unavailable` when it may be sent again
         """
 
-    def recover(self) -> None:
-        """Let go of connections that have failed, before the next attempt."""
+    def recover(self, error: CallError) -> None:
+        """Let go of connections that fail as one just did, before the next attempt."""
 
     def acting_as(self, user_id: UUID) -> Self:
         """Give a transport over the same connections whose calls are a user's."""
@@ -66,8 +67,8 @@ class AsyncTransport(Protocol):
         :raises turnkeep.errors.CallError: `Unavailable` when it may be sent again
         """
 
-    async def recover(self) -> None:
-        """Let go of connections that have failed, before the next attempt."""
+    async def recover(self, error: CallError) -> None:
+        """Let go of connections that fail as one just did, before the next attempt."""
 
     def acting_as(self, user_id: UUID) -> Self:
         """Give a transport over the same connections whose calls are a user's."""

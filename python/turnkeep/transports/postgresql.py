@@ -40,6 +40,16 @@ if TYPE_CHECKING:
     from turnkeep.storage import Storage
 
 CONNECT_TIMEOUT_SECONDS = 10
+RECONNECT_SECONDS = 2.0
+"""After which the pool, whose pauses between attempts double, begins anew."""
+SILENCE = {
+    "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "tcp_user_timeout": 1000 * CONNECT_TIMEOUT_SECONDS,
+}
+"""What ends the wait for a machine that has gone without a word; the conninfo's own
+settings come first. By the system's, a call would wait for it for hours."""
 TRANSACTION_POOLER_PORT = "6543"
 """Where Supabase has its pooler in transaction mode."""
 PREPARED_AFTER = 5
@@ -126,12 +136,13 @@ class PostgreSQL(OverPool):
         except FAILURES as cause:
             raise translate(cause, call.function.name) from cause
 
-    def recover(self) -> None:
-        """Replace dead connections.
+    def recover(self, error: CallError) -> None:
+        """Replace dead connections after one was lost.
 
         A restarted server leaves a pool full of them; each would cost an attempt.
         """
-        self._pool.pool.check()
+        if is_loss(error):
+            self._pool.pool.check()
 
     def close(self) -> None:
         """Close the pool for good."""
@@ -173,9 +184,10 @@ class AsyncPostgreSQL(OverPool):
         except FAILURES as cause:
             raise translate(cause, call.function.name) from cause
 
-    async def recover(self) -> None:
-        """Replace dead connections."""
-        await self._pool.pool.check()
+    async def recover(self, error: CallError) -> None:
+        """Replace dead connections after one was lost."""
+        if is_loss(error):
+            await self._pool.pool.check()
 
     async def close(self) -> None:
         """Close the pool for good."""
@@ -195,7 +207,15 @@ class LazyPool:
         """Make the pool; one that was there belongs to the process that opened it."""
         self._lock = Lock()
         self._is_open = False
-        self.pool = ConnectionPool[Any](**self._description)
+        self.pool = ConnectionPool[Any](
+            **self._description, reconnect_failed=self._connect_again
+        )
+
+    @staticmethod
+    def _connect_again(pool: ConnectionPool[Any]) -> None:
+        """Go on trying while a call waits for it."""
+        if has_waiting(pool):
+            pool.check()
 
     def get(self) -> ConnectionPool[Any]:
         """Give the pool, open.
@@ -240,7 +260,17 @@ class AsyncLazyPool:
         self._keeper: asyncio.Task[None] | None = None
         self._kept = asyncio.Event()
         self._connections: WeakSet[psycopg.AsyncConnection[Any]] = WeakSet()
-        self.pool = AsyncConnectionPool[Any](**self._description, configure=self._note)
+        self.pool = AsyncConnectionPool[Any](
+            **self._description,
+            configure=self._note,
+            reconnect_failed=self._connect_again,
+        )
+
+    @staticmethod
+    async def _connect_again(pool: AsyncConnectionPool[Any]) -> None:
+        """Go on trying while a call waits for it."""
+        if has_waiting(pool):
+            await pool.check()
 
     async def _note(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._connections.add(connection)
@@ -324,12 +354,14 @@ def pool_description(
     Raw cursors send statements as PostgreSQL reads them: psycopg would translate its
     own placeholders at every execution.
     """
+    named = conninfo_to_dict(conninfo)
     if prepared is None:
-        ports = str(conninfo_to_dict(conninfo).get("port", "")).split(",")
+        ports = str(named.get("port", "")).split(",")
         prepared = TRANSACTION_POOLER_PORT not in ports
     return {
         "conninfo": conninfo,
-        "kwargs": {
+        "kwargs": {key: value for key, value in SILENCE.items() if key not in named}
+        | {
             "autocommit": True,
             "cursor_factory": cursors,
             "prepare_threshold": PREPARED_AFTER if prepared else None,
@@ -339,6 +371,7 @@ def pool_description(
         "min_size": 0,
         "max_size": max_size,
         "timeout": CONNECT_TIMEOUT_SECONDS,
+        "reconnect_timeout": RECONNECT_SECONDS,
         "open": False,
     }
 
@@ -424,6 +457,17 @@ def translate(
         hint=hint,
         sqlstate=cause.sqlstate,
     )
+
+
+def has_waiting(pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> bool:
+    """Tell whether calls wait for a connection."""
+    return pool.get_stats().get("requests_waiting", 0) > 0
+
+
+def is_loss(error: CallError) -> bool:
+    """Tell whether the connection went, not only what was asked over it."""
+    sqlstate = error.sqlstate
+    return sqlstate is None or sqlstate.startswith(("08", "57P"))
 
 
 def unreachable(cause: psycopg.Error) -> Unreachable:

@@ -127,7 +127,7 @@ class Rest(OverHTTP):
             raise translate(cause, call.function.name, self._pool) from cause
         return self._pool.answered(document(call, reply.data))
 
-    def recover(self) -> None:
+    def recover(self, error: CallError) -> None:
         """Do nothing: the pool lets go of a connection that failed."""
 
     def statistics(self) -> dict[str, int]:
@@ -161,7 +161,7 @@ class AsyncRest(OverHTTP):
             raise translate(cause, call.function.name, self._pool) from cause
         return self._pool.answered(document(call, reply.data))
 
-    async def recover(self) -> None:
+    async def recover(self, error: CallError) -> None:
         """Do nothing: the pool lets go of a connection that failed."""
 
     def statistics(self) -> dict[str, int]:
