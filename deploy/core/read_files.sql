@@ -11,8 +11,35 @@ stable
 set search_path = ''
 as $function$
 declare
+    v_folder constant text := read_files.owner_id || '/';
+    -- "exists (@ ? (...))" makes false of what is unknown: a key that is missing.
+    v_mistyped constant jsonpath := $path$strict $[*] ? (
+        @.type() != "object"
+        || exists (@ ? (@.id.type() != "string" && @.id.type() != "null"))
+        || exists (@ ? (
+            @.storage_path.type() != "string" && @.storage_path.type() != "null"
+        ))
+        || exists (@ ? (
+            @.bucket_id.type() != "string" && @.bucket_id.type() != "null"
+        ))
+        || exists (@ ? (
+            @.original_name.type() != "string" && @.original_name.type() != "null"
+        ))
+        || exists (@ ? (
+            @.mime_type.type() != "string" && @.mime_type.type() != "null"
+        ))
+        || exists (@ ? (@.sha256.type() != "string" && @.sha256.type() != "null"))
+        || exists (@ ? (
+            @.file_type.type() != "string" && @.file_type.type() != "null"
+        ))
+        || exists (@ ? (
+            @.size_bytes.type() != "number" && @.size_bytes.type() != "null"
+        ))
+        || exists (@ ? (
+            @.metadata.type() != "object" && @.metadata.type() != "null"
+        ))
+    )$path$;
     v_problem record;
-    v_is_service constant boolean := turnkeep.is_service();
 begin
     if jsonb_typeof(read_files.files) is distinct from 'array' then
         raise exception 'files is not an array'
@@ -34,70 +61,83 @@ begin
                 hint = format('Pass at most %s.', read_files.max_count);
     end if;
 
-    -- The first thing that is wrong with the first file that is: a case stops there.
-    select f.ordinal, p.code, p.message into v_problem
-    from (
+    if jsonb_path_exists(read_files.files, v_mistyped) then
         select
             e.ordinal,
+            'PT400' as code,
             case
                 when jsonb_typeof(e.file) <> 'object'
-                then array['PT400', 'a file is not an object']
-                when coalesce(e.file ->> 'id', e.file ->> 'storage_path') is null
-                then array['PT400', 'a file has neither id nor storage_path']
-                when e.file ->> 'id'
-                    !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-                then array['PT400', 'id is not a uuid']
-                when jsonb_path_exists(
-                    e.file,
-                    '$.keyvalue() ? (
-                        (
-                            @.key == "id" || @.key == "storage_path"
-                            || @.key == "bucket_id" || @.key == "original_name"
-                            || @.key == "mime_type" || @.key == "sha256"
-                            || @.key == "file_type"
-                        )
-                        && @.value.type() != "string" && @.value.type() != "null"
-                    )'
-                )
-                then array['PT400', 'a name or path of a file is not a string']
+                then 'a file is not an object'
                 when jsonb_typeof(e.file -> 'size_bytes') not in ('number', 'null')
-                    or e.file ->> 'size_bytes' !~ '^-?\d{1,18}$'
-                then array['PT400', 'size_bytes is not a whole number']
-                when e.file ->> 'size_bytes' ~ '^-'
-                then array['PT422', 'size_bytes is negative']
+                then 'size_bytes is not a whole number'
                 when jsonb_typeof(e.file -> 'metadata') not in ('object', 'null')
-                then array['PT400', 'metadata is not an object']
-                when octet_length(e.file ->> 'metadata') > 262144
-                then array['PT413', 'metadata is larger than 256 KiB']
-                when e.file ->> 'file_type'
-                    not in ('user_upload', 'generated', 'cache')
-                then array[
-                    'PT422', 'file_type is none of user_upload, generated, cache'
-                ]
-                when e.file ->> 'sha256' !~* '^[0-9a-f]{64}$'
-                then array['PT422', 'sha256 is not 64 hex digits']
-                when length(e.file ->> 'bucket_id') not between 1 and 100
-                then array['PT422', 'bucket_id is empty or too long']
-                when octet_length(e.file ->> 'storage_path') not between 1 and 1024
-                    or e.file ->> 'storage_path' ~ '(^|/)\.{0,2}(/|$)'
-                then array[
-                    'PT422', 'storage_path is no plain path of 1 to 1024 bytes'
-                ]
-                -- A path that is registered and then forgotten is deleted from the
-                -- storage: nobody may register what another owner has stored.
-                when not v_is_service
-                    and not starts_with(
-                        e.file ->> 'storage_path', read_files.owner_id || '/'
-                    )
-                then array['PT422', 'storage_path is outside the owner''s folder']
-            end as problem
+                then 'metadata is not an object'
+                else 'a name or path of a file is not a string'
+            end as message
+        into v_problem
         from jsonb_array_elements(read_files.files)
             with ordinality as e (file, ordinal)
-    ) as f
-    cross join lateral (select f.problem[1], f.problem[2]) as p (code, message)
-    where f.problem is not null
-    order by f.ordinal
-    limit 1;
+        where jsonb_path_exists(jsonb_build_array(e.file), v_mistyped)
+        order by e.ordinal
+        limit 1;
+    else
+        -- The first thing that is wrong with the first file that is: a case stops there.
+        -- Patterns without counts: matching one takes twenty times as long with them.
+        select f.ordinal, f.problem[1] as code, f.problem[2] as message into v_problem
+        from (
+            select
+                e.ordinal,
+                case
+                    when coalesce(e.id, e.storage_path) is null
+                    then array['PT400', 'a file has neither id nor storage_path']
+                    when e.id not like '________-____-____-____-____________'
+                        or e.id ~ '[^-0-9a-fA-F]'
+                        or length(replace(e.id, '-', '')) <> 32
+                    then array['PT400', 'id is not a uuid']
+                    when e.size_bytes !~ '^-?[0-9]+$' or length(e.size_bytes) > 18
+                    then array['PT400', 'size_bytes is not a whole number']
+                    when starts_with(e.size_bytes, '-')
+                    then array['PT422', 'size_bytes is negative']
+                    when octet_length(e.metadata) > 262144
+                    then array['PT413', 'metadata is larger than 256 KiB']
+                    when e.file_type not in ('user_upload', 'generated', 'cache')
+                    then array[
+                        'PT422', 'file_type is none of user_upload, generated, cache'
+                    ]
+                    when octet_length(e.sha256) <> 64 or e.sha256 ~ '[^0-9a-fA-F]'
+                    then array['PT422', 'sha256 is not 64 hex digits']
+                    when length(e.bucket_id) not between 1 and 100
+                    then array['PT422', 'bucket_id is empty or too long']
+                    when octet_length(e.storage_path) not between 1 and 1024
+                        or e.storage_path ~ '(^|/)\.{0,2}(/|$)'
+                    then array[
+                        'PT422', 'storage_path is no plain path of 1 to 1024 bytes'
+                    ]
+                    -- A path that is registered and then forgotten is deleted from the
+                    -- storage: nobody may register what another owner has stored.
+                    when not starts_with(e.storage_path, v_folder)
+                        and not (select turnkeep.is_service())
+                    then array['PT422', 'storage_path is outside the owner''s folder']
+                end as problem
+            from rows from (
+                jsonb_to_recordset(read_files.files) as (
+                    id text,
+                    storage_path text,
+                    bucket_id text,
+                    sha256 text,
+                    file_type text,
+                    size_bytes text,
+                    metadata text
+                )
+            ) with ordinality as e (
+                id, storage_path, bucket_id, sha256, file_type, size_bytes, metadata,
+                ordinal
+            )
+        ) as f
+        where f.problem is not null
+        order by f.ordinal
+        limit 1;
+    end if;
 
     if found then
         raise exception using
@@ -106,7 +146,7 @@ begin
             detail = format('It is file %s of the call.', v_problem.ordinal),
             hint = case v_problem.message
                 when 'storage_path is outside the owner''s folder'
-                then format('Begin the path with %s/.', read_files.owner_id)
+                then format('Begin the path with %s.', v_folder)
                 else 'A file is {"id"} or {"storage_path", "bucket_id", '
                     '"original_name", "mime_type", "size_bytes", "sha256", '
                     '"file_type", "metadata"}.'
@@ -115,30 +155,42 @@ begin
 
     return array(
         select row(
-            (f.file ->> 'id')::uuid,
+            f.id,
             read_files.owner_id,
-            (f.file ->> 'size_bytes')::bigint,
+            f.size_bytes,
             null,
             null,
             null,
-            coalesce(f.file ->> 'file_type', 'user_upload')::public.file_type,
+            coalesce(f.file_type, 'user_upload'),
             coalesce(
-                f.file ->> 'bucket_id',
-                case coalesce(f.file ->> 'file_type', 'user_upload')
+                f.bucket_id,
+                case coalesce(f.file_type, 'user_upload')
                     when 'user_upload' then 'user-files'
                     else 'generated-files'
                 end
             ),
-            f.file ->> 'storage_path',
-            coalesce(
-                f.file ->> 'original_name',
-                substring(f.file ->> 'storage_path' from '[^/]*$')
-            ),
-            f.file ->> 'mime_type',
-            lower(f.file ->> 'sha256'),
-            coalesce(nullif(f.file -> 'metadata', 'null'), '{}')
+            f.storage_path,
+            coalesce(f.original_name, split_part(f.storage_path, '/', -1)),
+            f.mime_type,
+            lower(f.sha256),
+            coalesce(f.metadata, '{}')
         )::public.files
-        from jsonb_array_elements(read_files.files) with ordinality as f (file, ordinal)
+        from rows from (
+            jsonb_to_recordset(read_files.files) as (
+                id uuid,
+                storage_path text,
+                bucket_id text,
+                original_name text,
+                mime_type text,
+                sha256 text,
+                file_type public.file_type,
+                size_bytes bigint,
+                metadata jsonb
+            )
+        ) with ordinality as f (
+            id, storage_path, bucket_id, original_name, mime_type, sha256, file_type,
+            size_bytes, metadata, ordinal
+        )
         order by f.ordinal
     );
 end
