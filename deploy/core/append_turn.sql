@@ -3,6 +3,8 @@
 -- requires: core/check_conversation
 -- requires: core/check_messages
 -- requires: core/read_files
+-- requires: core/named_files
+-- requires: core/pin_files
 -- requires: core/upsert_files
 -- requires: core/link_files
 -- requires: core/replayed_turn
@@ -48,7 +50,9 @@ declare
     v_message record;
     v_messages jsonb := jsonb '[]';
     v_named_ids uuid[] := array[]::uuid[];
+    v_upserted record;
     v_created_ids uuid[] := array[]::uuid[];
+    v_pinned turnkeep.pinned_file[];
     v_linked_ids uuid[] := array[]::uuid[];
     v_unknown_ids uuid[] := array[]::uuid[];
     v_reply_files jsonb := jsonb '[]';
@@ -196,14 +200,25 @@ begin
     end if;
 
     if v_files is not null or v_named_ids <> '{}' then
-        if v_files is not null then
-            select u.file_ids, u.created_ids into v_named_ids, v_created_ids
-            from turnkeep.upsert_files(
+        if v_files is null then
+            v_pinned := turnkeep.pin_files(v_owner_id, v_named_ids);
+        else
+            v_upserted := turnkeep.upsert_files(
                 v_owner_id, v_files, v_named_ids, v_first_at
-            ) as u;
-        end if;
+            );
+            v_created_ids := v_upserted.created_ids;
+            v_pinned := v_upserted.pinned;
 
-        v_named_ids := turnkeep.named_files(append_turn.messages, v_named_ids);
+            if v_named_ids <> '{}'
+                or cardinality(v_pinned) < cardinality(v_upserted.file_ids)
+            then
+                v_named_ids := turnkeep.named_files(
+                    append_turn.messages, v_upserted.file_ids
+                );
+            else
+                v_named_ids := v_upserted.file_ids;
+            end if;
+        end if;
 
         if cardinality(v_named_ids) > 200 then
             raise exception 'too many files'
@@ -215,33 +230,33 @@ begin
                     hint = 'A turn has at most 200 files.';
         end if;
 
-        select l.linked, l.unknown into v_linked_ids, v_unknown_ids
-        from turnkeep.link_files(
-            v_owner_id, v_conversation_id, v_first_seq, v_named_ids
-        ) as l;
+        v_linked_ids := turnkeep.link_files(
+            v_owner_id, v_conversation_id, v_first_seq, v_pinned
+        );
 
-        select coalesce(
-            jsonb_agg(
-                jsonb_build_object(
-                    'id', f.id,
-                    'bucket_id', f.bucket_id,
-                    'storage_path', f.storage_path,
-                    'created', f.id = any (v_created_ids),
-                    'linked', f.id = any (v_linked_ids)
-                )
-                order by array_position(v_named_ids, f.id)
-            ),
-            '[]'
-        )
-        into v_reply_files
-        from unnest(v_named_ids) as n (id)
-        cross join lateral (
-            select r.id, r.bucket_id, r.storage_path
-            from public.files as r
-            where r.owner_id = v_owner_id
-              and r.id = n.id
-            limit 1
-        ) as f;
+        if cardinality(v_pinned) < cardinality(v_named_ids) then
+            v_unknown_ids := array(
+                select n.id
+                from unnest(v_named_ids) as n (id)
+                left join unnest(v_pinned) as p on p.id = n.id
+                where p.id is null
+                order by n.id
+            );
+        end if;
+
+        v_reply_files := to_jsonb(array(
+            select f
+            from (
+                select
+                    p.id,
+                    p.bucket_id,
+                    p.storage_path,
+                    p.id = any (v_created_ids) as created,
+                    p.id = any (v_linked_ids) as linked
+                from unnest(v_pinned) as p
+                order by array_position(v_named_ids, p.id)
+            ) as f
+        ));
     end if;
 
     -- As write_event does it, without a function and a query around the insert.

@@ -1,5 +1,6 @@
 -- Deploy turnkeep:core/link_files_to_conversation to pg
 -- requires: core/lock_conversation
+-- requires: core/pin_files
 -- requires: core/link_files
 -- requires: core/write_event
 
@@ -28,17 +29,17 @@ declare
         link_files_to_conversation.file_ids,
         link_files_to_conversation.owner_id
     );
-    v_links record;
+    v_pinned turnkeep.pinned_file[];
+    v_pinned_ids uuid[];
+    v_linked_ids uuid[];
     v_continuation_id text;
 begin
-    v_links := turnkeep.link_files(
-        v_owner_id,
-        link_files_to_conversation.conversation_id,
-        null,
-        link_files_to_conversation.file_ids
+    v_pinned := turnkeep.pin_files(v_owner_id, link_files_to_conversation.file_ids);
+    v_linked_ids := turnkeep.link_files(
+        v_owner_id, link_files_to_conversation.conversation_id, null, v_pinned
     );
 
-    if v_links.linked <> '{}' then
+    if v_linked_ids <> '{}' then
         update public.conversations as c
         set version = c.version + 1, updated_at = greatest(c.updated_at, now())
         where c.owner_id = v_owner_id
@@ -48,17 +49,29 @@ begin
         perform turnkeep.write_event(
             v_owner_id,
             'files_linked',
-            jsonb_build_object('files', cardinality(v_links.linked)),
+            jsonb_build_object('files', cardinality(v_linked_ids)),
             link_files_to_conversation.conversation_id,
             v_continuation_id
         );
     end if;
 
+    v_pinned_ids := array(select p.id from unnest(v_pinned) as p);
+
     return jsonb_build_object(
         'conversation_id', link_files_to_conversation.conversation_id,
-        'linked', v_links.linked,
-        'already_linked', v_links.already_linked,
-        'unknown', v_links.unknown
+        'linked', v_linked_ids,
+        'already_linked', array(
+            select p.id from unnest(v_pinned_ids) as p (id)
+            where p.id <> all (v_linked_ids)
+            order by p.id
+        ),
+        'unknown', array(
+            select distinct w.id
+            from unnest(link_files_to_conversation.file_ids) as w (id)
+            where w.id is not null
+              and w.id <> all (v_pinned_ids)
+            order by w.id
+        )
     );
 end
 $function$;

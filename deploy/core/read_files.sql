@@ -12,32 +12,18 @@ set search_path = ''
 as $function$
 declare
     v_folder constant text := read_files.owner_id || '/';
-    -- "exists (@ ? (...))" makes false of what is unknown: a key that is missing.
+    -- What is said of a key that is missing is unknown, and makes nothing true.
     v_mistyped constant jsonpath := $path$strict $[*] ? (
         @.type() != "object"
-        || exists (@ ? (@.id.type() != "string" && @.id.type() != "null"))
-        || exists (@ ? (
-            @.storage_path.type() != "string" && @.storage_path.type() != "null"
-        ))
-        || exists (@ ? (
-            @.bucket_id.type() != "string" && @.bucket_id.type() != "null"
-        ))
-        || exists (@ ? (
-            @.original_name.type() != "string" && @.original_name.type() != "null"
-        ))
-        || exists (@ ? (
-            @.mime_type.type() != "string" && @.mime_type.type() != "null"
-        ))
-        || exists (@ ? (@.sha256.type() != "string" && @.sha256.type() != "null"))
-        || exists (@ ? (
-            @.file_type.type() != "string" && @.file_type.type() != "null"
-        ))
-        || exists (@ ? (
-            @.size_bytes.type() != "number" && @.size_bytes.type() != "null"
-        ))
-        || exists (@ ? (
-            @.metadata.type() != "object" && @.metadata.type() != "null"
-        ))
+        || @.id.type() != "string" && @.id.type() != "null"
+        || @.storage_path.type() != "string" && @.storage_path.type() != "null"
+        || @.bucket_id.type() != "string" && @.bucket_id.type() != "null"
+        || @.original_name.type() != "string" && @.original_name.type() != "null"
+        || @.mime_type.type() != "string" && @.mime_type.type() != "null"
+        || @.sha256.type() != "string" && @.sha256.type() != "null"
+        || @.file_type.type() != "string" && @.file_type.type() != "null"
+        || @.size_bytes.type() != "number" && @.size_bytes.type() != "null"
+        || @.metadata.type() != "object" && @.metadata.type() != "null"
     )$path$;
     v_problem record;
 begin
@@ -68,6 +54,8 @@ begin
             case
                 when jsonb_typeof(e.file) <> 'object'
                 then 'a file is not an object'
+                when jsonb_typeof(e.file -> 'id') not in ('string', 'null')
+                then 'id is not a uuid'
                 when jsonb_typeof(e.file -> 'size_bytes') not in ('number', 'null')
                 then 'size_bytes is not a whole number'
                 when jsonb_typeof(e.file -> 'metadata') not in ('object', 'null')

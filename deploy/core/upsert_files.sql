@@ -1,5 +1,6 @@
 -- Deploy turnkeep:core/upsert_files to pg
 -- requires: core/find_files
+-- requires: core/pin_files
 -- requires: tables/storage_deletions
 
 begin;
@@ -10,16 +11,15 @@ create function turnkeep.upsert_files(
     named_ids uuid[],
     linked_at timestamptz,
     out file_ids uuid[],
-    out created_ids uuid[]
+    out created_ids uuid[],
+    out pinned turnkeep.pinned_file[]
 )
 language plpgsql
 volatile
 set search_path = ''
 as $function$
 declare
-    v_new uuid[];
-    v_registered_ids uuid[];
-    v_pinned_count integer;
+    v_is_pinned boolean;
     v_problem record;
 begin
     created_ids := '{}';
@@ -57,55 +57,36 @@ begin
                 -- Between owners the path alone decides, and its order will do.
                 order by w.storage_path, w.bucket_id
                 on conflict do nothing
-                returning id, storage_path, bucket_id
+                returning id
             )
-            select
-                array_agg(c.id),
-                array(
-                    select coalesce(file_ids[w.ordinality], n.id)
-                    from unnest(upsert_files.files) with ordinality as w
-                    left join created as n
-                        on n.storage_path = w.storage_path
-                        and n.bucket_id = w.bucket_id
-                    order by w.ordinality
-                )
-            into v_new, file_ids
+            select created_ids || array_agg(c.id) into created_ids
             from created as c;
 
-            created_ids := created_ids || v_new;
-
-            -- What somebody else has inserted meanwhile, or the batch has twice.
-            if array_position(file_ids, null) is not null then
-                file_ids := turnkeep.find_files(
-                    upsert_files.owner_id, upsert_files.files
-                );
-            end if;
+            -- Also what somebody else has inserted meanwhile, or the batch has twice.
+            file_ids := turnkeep.find_files(upsert_files.owner_id, upsert_files.files);
         end if;
-
-        v_registered_ids := array(
-            select distinct file_ids[w.ordinality]
-            from unnest(upsert_files.files) with ordinality as w
-            where w.id is null
-        );
 
         -- In one pass all that the caller is going to use: a second one would go back
         -- to a lower id, and wait there for an unlink that waits for this call.
-        select count(*) filter (where p.id = any (v_registered_ids))
-        into v_pinned_count
-        from (
-            select distinct w.id
-            from unnest(file_ids || upsert_files.named_ids) as w (id)
-            order by w.id
-        ) as n
-        cross join lateral (
-            select r.id
-            from public.files as r
-            where r.owner_id = upsert_files.owner_id
-              and r.id = n.id
-            for key share
-        ) as p;
+        pinned := turnkeep.pin_files(
+            upsert_files.owner_id, file_ids || upsert_files.named_ids
+        );
 
-        exit when v_pinned_count = cardinality(v_registered_ids);
+        -- Most often each is there, once.
+        v_is_pinned := cardinality(pinned)
+        = cardinality(file_ids) + cardinality(upsert_files.named_ids);
+
+        if not v_is_pinned then
+            v_is_pinned := not exists (
+                select from unnest(upsert_files.files) with ordinality as w
+                left join unnest(pinned) as p
+                    on p.id = file_ids[w.ordinality]
+                where w.id is null
+                  and p.id is null
+            );
+        end if;
+
+        exit when v_is_pinned;
     end loop;
 
     -- What is registered anew must not be deleted from the storage any more: it leaves
@@ -143,7 +124,7 @@ begin
     end if;
 
     -- Not a cleanup, ten times in a row: a row that this owner may not see.
-    if v_pinned_count < cardinality(v_registered_ids) then
+    if not v_is_pinned then
         raise exception 'storage_path belongs to another owner'
             using
                 errcode = 'PT409',
@@ -157,29 +138,27 @@ begin
                 hint = 'Store the file under another path.';
     end if;
 
-    select w.storage_path, f.storage_path as registered_path into v_problem
-    from unnest(upsert_files.files) with ordinality as w
-    cross join lateral (
-        select r.storage_path, r.sha256, r.size_bytes
-        from public.files as r
-        where r.owner_id = upsert_files.owner_id
-          and r.id = file_ids[w.ordinality]
-        limit 1
-    ) as f
-    where w.id is null
-      and (f.sha256 <> w.sha256 or f.size_bytes <> w.size_bytes)
-    order by w.ordinality
-    limit 1;
+    -- What this call has created, each from one description, is as described.
+    if cardinality(created_ids) < cardinality(file_ids) then
+        select w.storage_path, p.storage_path as registered_path into v_problem
+        from unnest(upsert_files.files) with ordinality as w
+        join unnest(pinned) as p
+            on p.id = file_ids[w.ordinality]
+        where w.id is null
+          and (p.sha256 <> w.sha256 or p.size_bytes <> w.size_bytes)
+        order by w.ordinality
+        limit 1;
 
-    if found then
-        raise exception 'a file with other content is registered'
-            using
-                errcode = 'PT409',
-                detail = format(
-                    '%s is registered as %s, of another sha256 or size.',
-                    v_problem.storage_path, v_problem.registered_path
-                ),
-                hint = 'Store the new content under a new path.';
+        if found then
+            raise exception 'a file with other content is registered'
+                using
+                    errcode = 'PT409',
+                    detail = format(
+                        '%s is registered as %s, of another sha256 or size.',
+                        v_problem.storage_path, v_problem.registered_path
+                    ),
+                    hint = 'Store the new content under a new path.';
+        end if;
     end if;
 end
 $function$;
@@ -188,9 +167,9 @@ comment on function
 turnkeep.upsert_files(uuid, public.files[], uuid[], timestamptz) is
 $comment$Registers the files that are not there yet and pins them all, and those of
 named_ids, against cleanup until the transaction ends. file_ids has the id of each file
-in the order of the argument; created_ids those of the new rows. linked_at: when the
-caller links them all in the same transaction, so that new rows begin their life linked;
-null when it does not.
+in the order of the argument, created_ids those of the new rows, and pinned has each
+file that there is, once. linked_at: when the caller links them all in the same
+transaction, so that new rows begin their life linked; null when it does not.
 
 Locks: per owner when a file of two or more is new, then rows in the order of their ids.
 

@@ -2,6 +2,6 @@
 
 begin;
 
-drop function turnkeep.link_files(uuid, uuid, bigint, uuid[]);
+drop function turnkeep.link_files(uuid, uuid, bigint, turnkeep.pinned_file[]);
 
 commit;

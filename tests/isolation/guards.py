@@ -30,6 +30,7 @@ def _guard(script: str, name: str, spec: str, *edits: str) -> Guard:
 APPEND_TURN = "core/append_turn"
 CLEANUP = "functions/cleanup_orphaned_files"
 LINK = "core/link_files"
+PIN = "core/pin_files"
 REGISTER = "core/register_files"
 UNLINK = "core/unlink_files"
 DELETE = "core/delete_conversation"
@@ -141,18 +142,18 @@ greatest(
         ";\n",
     ),
     _guard(
-        LINK,
+        PIN,
         "pin before linking",
         "link_against_cleanup",
-        "        for key share\n",
+        "            for key share\n",
         "",
     ),
     _guard(
-        LINK,
+        PIN,
         "pin in the order of ids",
         "link_against_unlink_in_order",
-        "        order by w.id\n    ) as n\n",
-        "        order by w.id desc\n    ) as n\n",
+        "            order by w.id\n        ) as n\n",
+        "            order by w.id desc\n        ) as n\n",
     ),
     _guard(
         LINK,
@@ -268,7 +269,7 @@ greatest(
 """,
     ),
     _guard(
-        UPSERT,
+        PIN,
         "pin what is registered",
         "register_against_cleanup",
         "            for key share\n",
@@ -276,17 +277,10 @@ greatest(
     ),
     _guard(
         UPSERT,
-        "pin in the order of ids",
-        "link_against_unlink_in_order",
-        "            order by w.id\n        ) as n\n",
-        "            order by w.id desc\n        ) as n\n",
-    ),
-    _guard(
-        UPSERT,
         "pin in one pass",
         "named_twice_over_against_unlink",
-        "unnest(file_ids || upsert_files.named_ids)",
-        "unnest(v_registered_ids)",
+        "upsert_files.owner_id, file_ids || upsert_files.named_ids",
+        "upsert_files.owner_id, file_ids",
     ),
     _guard(
         UPSERT,
@@ -457,7 +451,7 @@ greatest(
         "            ) then f.unlinked_since\n",
     ),
     _guard(
-        UPSERT,
+        PIN,
         "pin what is registered against an unlink",
         "register_against_unlink",
         "            for key share\n",

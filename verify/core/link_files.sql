@@ -2,13 +2,13 @@
 
 begin;
 
-select 1 / (l.unknown = array['00000000-0000-4000-8000-000000000001'::uuid])::integer
+select 1 / (l.ids = '{}')::integer
 from turnkeep.link_files(
     '00000000-0000-4000-8000-000000000001',
     '00000000-0000-4000-8000-000000000001',
     1,
-    array['00000000-0000-4000-8000-000000000001'::uuid]
-) as l;
+    '{}'
+) as l (ids);
 
 select
     1 / bool_and(
@@ -24,6 +24,8 @@ cross join (
     ('service_role', false),
     ('public', false)
 ) as r (name, may)
-where f.oid = 'turnkeep.link_files(uuid, uuid, bigint, uuid[])'::regprocedure;
+where
+    f.oid
+    = 'turnkeep.link_files(uuid, uuid, bigint, turnkeep.pinned_file[])'::regprocedure;
 
 rollback;

@@ -1,6 +1,6 @@
 begin;
 
-select plan(11);
+select plan(10);
 
 insert into public.conversations (id, owner_id, continuation_id)
 values
@@ -38,13 +38,14 @@ select
 from public.files as f;
 
 create function pg_temp.link(seq bigint, file_ids uuid[])
-returns jsonb
+returns uuid[]
 language sql
 as $function$
-select to_jsonb(l) from turnkeep.link_files(
+select turnkeep.link_files(
     '11111111-1111-4111-8111-111111111111', 'c0000000-0000-4000-8000-00000000000a',
-    seq, file_ids
-) as l
+    seq,
+    turnkeep.pin_files('11111111-1111-4111-8111-111111111111', file_ids)
+)
 $function$;
 
 select is(
@@ -55,23 +56,13 @@ select is(
             'f0000000-0000-4000-8000-00000000000e',
             'f0000000-0000-4000-8000-00000000000a',
             'f0000000-0000-4000-8000-00000000000b',
-            'f0000000-0000-4000-8000-00000000000c',
-            'f0000000-0000-4000-8000-00000000000e',
-            null
+            'f0000000-0000-4000-8000-00000000000c'
         ]::uuid[]
     ),
-    '{
-        "linked": [
-            "f0000000-0000-4000-8000-00000000000a",
-            "f0000000-0000-4000-8000-00000000000b"
-        ],
-        "already_linked": [],
-        "unknown": [
-            "f0000000-0000-4000-8000-00000000000c",
-            "f0000000-0000-4000-8000-00000000000e"
-        ]
-    }',
-    'gives each id once, sorted; what another owner has is unknown, too'
+    array[
+        'f0000000-0000-4000-8000-00000000000a', 'f0000000-0000-4000-8000-00000000000b'
+    ]::uuid[],
+    'gives the ids that it has linked, each once, sorted'
 );
 
 select set_eq(
@@ -124,14 +115,7 @@ select is(
             'f0000000-0000-4000-8000-00000000000a'
         ]::uuid[]
     ),
-    '{
-        "linked": ["f0000000-0000-4000-8000-00000000000d"],
-        "already_linked": [
-            "f0000000-0000-4000-8000-00000000000a",
-            "f0000000-0000-4000-8000-00000000000b"
-        ],
-        "unknown": []
-    }',
+    array['f0000000-0000-4000-8000-00000000000d'::uuid],
     'a link that is there already is no error'
 );
 
@@ -156,9 +140,7 @@ select results_eq(
 update public.files set unlinked_since = now() where storage_path = 'a';
 
 select is(
-    pg_temp.link(null, array['f0000000-0000-4000-8000-00000000000a']::uuid[])
-    -> 'already_linked',
-    '["f0000000-0000-4000-8000-00000000000a"]',
+    pg_temp.link(null, array['f0000000-0000-4000-8000-00000000000a']::uuid[]), '{}',
     'a file may be marked as an orphan by mistake'
 );
 
@@ -167,17 +149,7 @@ select is(
     'linking it again corrects that'
 );
 
-select is(
-    pg_temp.link(null, '{}'),
-    '{"linked": [], "already_linked": [], "unknown": []}',
-    'no files are no error'
-);
-
-select is(
-    pg_temp.link(null, array[null]::uuid[]),
-    '{"linked": [], "already_linked": [], "unknown": []}',
-    'null is no file, and not an unknown one either'
-);
+select is(pg_temp.link(null, '{}'), '{}', 'no files are no error');
 
 select * from finish();
 

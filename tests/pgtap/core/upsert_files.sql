@@ -6,12 +6,12 @@ create function pg_temp.upsert(files jsonb, named_ids uuid[], linked_at timestam
 returns table (file_ids uuid[], created_ids uuid[])
 language sql
 as $function$
-select * from turnkeep.upsert_files(
+select u.file_ids, u.created_ids from turnkeep.upsert_files(
     '11111111-1111-4111-8111-111111111111',
     turnkeep.read_files('11111111-1111-4111-8111-111111111111', files, 1000),
     named_ids,
     linked_at
-)
+) as u
 $function$;
 
 create function pg_temp.advisory_locks()

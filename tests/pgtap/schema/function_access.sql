@@ -134,6 +134,7 @@ select set_eq(
         ('turnkeep.read_files', 'turnkeep_api'),
         ('turnkeep.find_files', 'turnkeep_api'),
         ('turnkeep.upsert_files', 'turnkeep_api'),
+        ('turnkeep.pin_files', 'turnkeep_api'),
         ('turnkeep.link_files', 'turnkeep_api'),
         ('turnkeep.named_files', 'turnkeep_api'),
         ('turnkeep.replayed_turn', 'turnkeep_api'),

@@ -1,0 +1,27 @@
+-- Verify turnkeep:core/pin_files on pg
+
+begin;
+
+select 1 / (f.pinned = '{}')::integer
+from turnkeep.pin_files(
+    '00000000-0000-4000-8000-000000000001',
+    array['00000000-0000-4000-8000-000000000001'::uuid]
+) as f (pinned);
+
+select
+    1 / bool_and(
+        has_function_privilege(r.name, f.oid, 'execute') = r.may
+        and f.proconfig @> array['search_path=""']
+    )::integer
+from pg_proc as f
+cross join (
+    values
+    ('turnkeep_api', true),
+    ('anon', false),
+    ('authenticated', false),
+    ('service_role', false),
+    ('public', false)
+) as r (name, may)
+where f.oid = 'turnkeep.pin_files(uuid, uuid[])'::regprocedure;
+
+rollback;
