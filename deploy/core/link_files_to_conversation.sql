@@ -68,8 +68,7 @@ begin
         'unknown', array(
             select distinct w.id
             from unnest(link_files_to_conversation.file_ids) as w (id)
-            where w.id is not null
-              and w.id <> all (v_pinned_ids)
+            where w.id <> all (v_pinned_ids)
             order by w.id
         )
     );

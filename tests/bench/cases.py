@@ -135,9 +135,64 @@ PLAIN = f"""
     cross join (values (0, 'user', '{QUESTION}'), (1, 'assistant', '{ANSWER}'))
         as n (n, role, content)
 """
+PLAIN_WITH_FILES = f"""
+    with turn as (
+        update public.conversations as c
+        set next_seq = c.next_seq + 2, version = c.version + 1,
+            updated_at = clock_timestamp()
+        where c.owner_id = '{OWNER}'
+          and c.continuation_id
+          = (select 'bench ' || nextval('bench.ticks') % {CONVERSATIONS})
+        returning c.id, c.owner_id, c.next_seq, c.updated_at, c.version
+    ),
+    registered as (
+        insert into public.files (
+            owner_id, bucket_id, storage_path, original_name, size_bytes, sha256,
+            stored_at, unlinked_since
+        )
+        select '{OWNER}', 'user-files', p.path, p.path, 100,
+            encode(sha256(p.path::bytea), 'hex'), now(), null
+        from (
+            select '{OWNER}/' || gen_random_uuid() as path from generate_series(1, 8)
+        ) as p
+        returning id
+    ),
+    linked as (
+        insert into public.conversation_files (conversation_id, file_id, owner_id, seq)
+        select t.id, r.id, t.owner_id, t.next_seq - 2
+        from turn as t cross join registered as r
+    )
+    insert into public.messages (
+        conversation_id, owner_id, seq, created_at, role, content, request_id,
+        turn_size
+    )
+    select t.id, t.owner_id, t.next_seq - 2 + n.n, t.updated_at,
+        n.role::public.message_role, n.content,
+        case when n.n = 0 then gen_random_uuid()::text end,
+        case when n.n = 0 then 2 end
+    from turn as t
+    cross join (values (0, 'user', '{QUESTION}'), (1, 'assistant', '{ANSWER}'))
+        as n (n, role, content)
+"""
 APPEND = f"""
     select public.append_turn(
         'bench ' || nextval('bench.ticks') % {CONVERSATIONS}, '{MESSAGES}',
+        request_id => gen_random_uuid()::text
+    )
+"""
+APPEND_WITH_FILES = f"""
+    select public.append_turn(
+        'bench ' || nextval('bench.ticks') % {CONVERSATIONS}, '{MESSAGES}',
+        files => (
+            select jsonb_agg(jsonb_build_object(
+                'storage_path', p.path, 'size_bytes', 100,
+                'sha256', encode(sha256(p.path::bytea), 'hex')
+            ))
+            from (
+                select '{OWNER}/' || gen_random_uuid() as path
+                from generate_series(1, 8)
+            ) as p
+        ),
         request_id => gen_random_uuid()::text
     )
 """
@@ -155,6 +210,13 @@ CASES = [
         APPEND,
         is_user=True,
         floor="plain: the same rows as a turn",
+    ),
+    Case("plain: the same rows and 8 new files", PLAIN_WITH_FILES, is_user=False),
+    Case(
+        "append_turn: 2 messages, 8 new files",
+        APPEND_WITH_FILES,
+        is_user=True,
+        floor="plain: the same rows and 8 new files",
     ),
     Case(
         "append_turn: a replay",
