@@ -3,12 +3,12 @@
 begin;
 
 select
-    (p).id,
-    (p).size_bytes,
-    (p).bucket_id,
-    (p).storage_path,
-    (p).sha256,
-    (p).is_marked
+    (t.p).id as id,
+    (t.p).size_bytes as size_bytes,
+    (t.p).bucket_id as bucket_id,
+    (t.p).storage_path as storage_path,
+    (t.p).sha256 as sha256,
+    (t.p).is_marked as is_marked
 from (select null::turnkeep.pinned_file) as t (p);
 
 rollback;
