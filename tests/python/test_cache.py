@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import threading
 import time
 import unicodedata
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
+import redis as library
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -425,6 +427,30 @@ def test_connecting_takes_of_the_time_for_a_command(
         assert len(said) == 1
 
 
+@pytest.mark.requires_redis
+@pytest.mark.usefixtures("a_breaker_that_stays_open")
+def test_resolving_a_name_takes_of_the_time_for_a_command(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve, go_on, tried = socket.getaddrinfo, threading.Event(), []
+
+    def resolve_late(*arguments: Any) -> Any:
+        tried.append(go_on.wait(60))
+        return resolve(*arguments)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_late)
+    url = server.url.replace("127.0.0.1", "localhost")
+    late = Redis(url, timeout=0.1)
+    assert late("ping") is None
+    assert (late.failures, tried) == (1, [])
+    go_on.set()
+    with library.Redis.from_url(url) as observer:
+        connections = len(observer.client_list())
+        # What was connected too late is closed.
+        while len(tried) < 2 or len(observer.client_list()) > connections:
+            pass
+
+
 @pytest.mark.parametrize("url", ["bogus", "redis://host:port", "http://host"])
 def test_what_is_no_redis_url_is_refused(url: str) -> None:
     for kind in (Redis, AsyncRedis):
@@ -639,22 +665,52 @@ def test_an_answer_of_the_database_fills_redis_for_what_is_left(
     assert 0 < redis("pttl", key) <= 86_400_000
 
 
-@pytest.mark.requires_redis
-def test_a_full_redis_gives_what_it_has(client: Client, redis: Redis, url: str) -> None:
-    fill(client)
+@pytest.fixture
+def full(url: str) -> Iterator[Callable[[], None]]:
+    """Give what lets Redis take nothing more."""
     administrator = Redis(url, timeout=30)
-    threads, request = Threads(client, redis), Request("p", "m")
-    responses = Responses(client, redis)
-    responses.put(request, "It.")
+    yield lambda: administrator("config_set", "maxmemory", 1)
+    administrator("config_set", "maxmemory", 0)
+    administrator.close()
+
+
+@pytest.mark.requires_redis
+@pytest.mark.parametrize("caches", ["threads", COROUTINES], indirect=True)
+@pytest.mark.usefixtures("a_breaker_that_stays_open")
+def test_a_full_redis_gives_what_it_has_and_forgets(
+    caches: Caches, url: str, full: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    client = caches.client
+    fill(client)
+    threads = caches(url)
+    client(append_turn("other", HELLO, owner_id=OWNER))
     read(threads)
-    administrator("config_set", "maxmemory", 1)
-    try:
+    full()
+    for _ in range(2):
+        assert threads(get_thread("other", owner_id=OWNER)) is not None
         assert read(threads) is not None
-        assert responses.get(request) == "It."
-        assert (threads.counts.hits, redis.failures) == (1, 0)
-    finally:
-        administrator("config_set", "maxmemory", 0)
-        administrator.close()
+    assert (threads.counts.hits, threads.counts.misses) == (2, 3)
+    threads(append_turn("c", HELLO, owner_id=OWNER))
+    assert read(caches(url)) == read(client)
+    said = [each for each in caplog.records if each.name == "turnkeep.cache"]
+    assert len(said) == 2
+    assert "nothing more is put in Redis" in said[0].getMessage()
+
+
+@pytest.mark.requires_redis
+@pytest.mark.usefixtures("a_breaker_that_stays_open")
+def test_a_full_redis_keeps_no_answer_from_who_asks(
+    client: Client, redis: Redis, full: Callable[[], None]
+) -> None:
+    kept, asked = Request("p", "m"), Request("q", "m")
+    responses = Responses(client, redis, patience=3600)
+    responses.put(kept, "It.")
+    full()
+    assert responses.get_or_compute(asked, lambda: "Now.") == "Now."
+    # That one is in Redis alone by now, this one in the database alone.
+    client(cache_put(kept.key, "Another."))
+    assert responses.get(kept) == "It."
+    assert responses.get(asked) == "Now."
 
 
 TEXTS = st.text("aeé\u0301ß中🎉\u212b ", max_size=8)

@@ -7,8 +7,9 @@ import logging
 import math
 import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from turnkeep.errors import Misconfigured
@@ -23,9 +24,7 @@ Result = TypeVar("Result")
 logger = logging.getLogger("turnkeep.cache")
 
 TIMEOUT = 0.1
-"""Seconds that Redis may take for a command, connecting included.
-
-Not bounded in `Redis`: how long the system takes to resolve the name of the host."""
+"""Seconds that Redis may take for a command, connecting included."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds that Redis is left out after a failure; doubled while it fails."""
 LIFETIME = 29.0
@@ -45,6 +44,7 @@ class Breaker:
         self._pause = SHORTEST_PAUSE
         self._open_until = 0.0
         self._owed: dict[str, float] = {}
+        self._told_until = 0.0
 
     def admit(self, keys: Sequence[str]) -> list[str] | None:
         """Let a command through that deletes `keys`; None: it is not to be sent.
@@ -68,6 +68,16 @@ class Breaker:
         with self._lock:
             self._pause = SHORTEST_PAUSE
             self._open_until = 0.0
+
+    def refused(self, error: Exception) -> None:
+        """Stay closed: a full Redis still has what is looked for, and deletes."""
+        self.succeeded()
+        now = time.monotonic()
+        with self._lock:
+            self.failures += 1
+            is_told, self._told_until = now < self._told_until, now + LONGEST_PAUSE
+        if not is_told:
+            logger.warning("nothing more is put in Redis: %s", error)
 
     def failed(self, error: Exception, keys: Iterable[str]) -> None:
         """Open for a time; `keys` are to be deleted when Redis is back."""
@@ -105,6 +115,7 @@ class Redis:
         redis = library()
         from redis.retry import Retry  # noqa: PLC0415  an extra
 
+        self._full = redis.exceptions.OutOfMemoryError
         self._errors = (redis.RedisError, OSError)
         self._server = opened(redis.Redis, url, limits(Retry, timeout))
         self._deadline = Deadline(timeout)
@@ -131,6 +142,9 @@ class Redis:
             if owed:
                 self._server.delete(*owed)
             reply = getattr(self._server, name)(*arguments, **options)
+        except self._full as error:
+            self._breaker.refused(error)
+            return None
         except self._errors as error:
             self._breaker.failed(error, (*owed, *keys))
             self._server.connection_pool.disconnect(inuse_connections=False)
@@ -152,6 +166,7 @@ class AsyncRedis:
         from redis.asyncio import Redis as AsyncServer  # noqa: PLC0415  an extra
         from redis.asyncio.retry import Retry  # noqa: PLC0415
 
+        self._full = redis.exceptions.OutOfMemoryError
         self._errors = (redis.RedisError, OSError)
         self._server = opened(AsyncServer, url, limits(Retry, timeout))
         self._timeout = timeout
@@ -173,6 +188,9 @@ class AsyncRedis:
                 if owed:
                     await self._server.delete(*owed)
                 reply = await getattr(self._server, name)(*arguments, **options)
+        except self._full as error:
+            self._breaker.refused(error)
+            return None
         except self._errors as error:
             self._breaker.failed(error, (*owed, *keys))
             await self._server.connection_pool.disconnect(inuse_connections=False)
@@ -282,10 +300,37 @@ def punctual(kind: Any, deadline: Deadline) -> Any:
 
     class PunctualConnection(kind):  # type: ignore[misc]
         def _connect(self) -> Punctual:
-            self.socket_connect_timeout = deadline.left()
-            return Punctual(super()._connect(), deadline)
+            left = self.socket_connect_timeout = deadline.left()
+            return Punctual(connected(super()._connect, left), deadline)
 
     return PunctualConnection
+
+
+def connected(connect: Callable[[], socket], seconds: float) -> socket:
+    """Connect in a thread of its own: resolving a name knows no deadline.
+
+    :raises TimeoutError: it takes longer; should it succeed, it is closed
+    """
+    attempt: Future[socket] = Future()
+
+    def run() -> None:
+        try:
+            attempt.set_result(connect())
+        except BaseException as error:  # noqa: BLE001  for whoever waits
+            attempt.set_exception(error)
+
+    Thread(target=run, name="turnkeep redis", daemon=True).start()
+    try:
+        return attempt.result(seconds)
+    except TimeoutError:
+        attempt.add_done_callback(discard)
+        raise
+
+
+def discard(attempt: Future[socket]) -> None:
+    """Close what was connected too late, if it was."""
+    if attempt.exception() is None:
+        attempt.result().close()
 
 
 def limits(retry: Any, timeout: float) -> dict[str, Any]:

@@ -116,14 +116,17 @@ class KeptAnswers:
         lock, token = f"{question.redis_key}:lock", secrets.token_hex(8)
         limit = {"nx": True, "px": int(1000 * self.patience)}
         end = time.monotonic() + self.patience
-        has_waited = False
+        has_waited = was_free = False
         while self.has_redis and time.monotonic() < end:
             if (yield Command("set", (lock, token), limit)):
                 break
             has_waited = True
-            # None: Redis does not answer. Otherwise another process computes.
-            if (yield Command("exists", (lock,))) is None:
+            locks = yield Command("exists", (lock,))
+            # None: Redis does not answer. Free twice, and yet not to be had: it is
+            # full. Otherwise another process computes.
+            if locks is None or (locks == 0 and was_free):
                 break
+            was_free = locks == 0
             yield Pause(POLL_SECONDS)
             answer = yield from self.look_again(question)
             if answer is not None:
