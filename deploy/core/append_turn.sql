@@ -236,11 +236,10 @@ begin
 
         if cardinality(v_pinned) < cardinality(v_named_ids) then
             v_unknown_ids := array(
-                select n.id
-                from unnest(v_named_ids) as n (id)
-                left join unnest(v_pinned) as p on p.id = n.id
-                where p.id is null
-                order by n.id
+                select n.id from unnest(v_named_ids) as n (id)
+                except
+                select p.id from unnest(v_pinned) as p
+                order by id
             );
         end if;
 

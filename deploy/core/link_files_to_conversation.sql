@@ -30,7 +30,6 @@ declare
         link_files_to_conversation.owner_id
     );
     v_pinned turnkeep.pinned_file[];
-    v_pinned_ids uuid[];
     v_linked_ids uuid[];
     v_continuation_id text;
 begin
@@ -55,21 +54,21 @@ begin
         );
     end if;
 
-    v_pinned_ids := array(select p.id from unnest(v_pinned) as p);
-
     return jsonb_build_object(
         'conversation_id', link_files_to_conversation.conversation_id,
         'linked', v_linked_ids,
         'already_linked', array(
-            select p.id from unnest(v_pinned_ids) as p (id)
-            where p.id <> all (v_linked_ids)
-            order by p.id
+            select p.id from unnest(v_pinned) as p
+            except
+            select l.id from unnest(v_linked_ids) as l (id)
+            order by id
         ),
         'unknown', array(
-            select distinct w.id
+            select w.id
             from unnest(link_files_to_conversation.file_ids) as w (id)
-            where w.id <> all (v_pinned_ids)
-            order by w.id
+            except
+            select p.id from unnest(v_pinned) as p
+            order by id
         )
     );
 end

@@ -82,7 +82,8 @@ begin
                         or e.id ~ '[^-0-9a-fA-F]'
                         or length(replace(e.id, '-', '')) <> 32
                     then array['PT400', 'id is not a uuid']
-                    when e.size_bytes !~ '^-?[0-9]+$' or length(e.size_bytes) > 18
+                    when e.size_bytes !~ '^-?[0-9]+$'
+                        or length(ltrim(e.size_bytes, '-')) > 18
                     then array['PT400', 'size_bytes is not a whole number']
                     when starts_with(e.size_bytes, '-')
                     then array['PT422', 'size_bytes is negative']

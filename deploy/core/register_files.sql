@@ -48,8 +48,13 @@ begin
         select m.id
         from public.files as m
         where m.owner_id = v_owner_id
-          and m.id = any (v_file_ids)
-          and m.id <> all (v_created_ids)
+          and m.id = any (
+              array(
+                  select w.id from unnest(v_file_ids) as w (id)
+                  except
+                  select n.id from unnest(v_created_ids) as n (id)
+              )
+          )
           and m.unlinked_since is not null
         order by m.id
         for no key update

@@ -62,10 +62,11 @@ begin
         'conversation_id', unlink_files_from_conversation.conversation_id,
         'unlinked', v_unlinked_ids,
         'not_linked', array(
-            select distinct n.id
-            from unnest(unlink_files_from_conversation.file_ids) as n (id)
-            where n.id <> all (v_unlinked_ids)
-            order by n.id
+            select w.id
+            from unnest(unlink_files_from_conversation.file_ids) as w (id)
+            except
+            select u.id from unnest(v_unlinked_ids) as u (id)
+            order by id
         ),
         'orphaned', v_orphaned_ids
     );

@@ -1,6 +1,6 @@
 begin;
 
-select plan(58);
+select plan(59);
 
 create function pg_temp.read(files jsonb)
 returns jsonb
@@ -202,6 +202,10 @@ from (
     (
         '[{"storage_path": "a", "size_bytes": 1e30}]',
         'PT400', 'size_bytes is not a whole number', 'a size fits into a bigint'
+    ),
+    (
+        '[{"storage_path": "a", "size_bytes": -100000000000000000}]',
+        'PT422', 'size_bytes is negative', 'a sign is no digit'
     ),
     (
         '[{"storage_path": "a", "size_bytes": -1}]',
