@@ -1,6 +1,6 @@
 begin;
 
-select plan(4);
+select plan(5);
 
 -- Somebody else creates the conversation, with a turn of its own, between the look-up
 -- and the insert.
@@ -57,6 +57,31 @@ select is(
     ) #> '{messages,0,id}',
     (select s.reply #> '{messages,0,id}' from second as s),
     'and its retry finds it'
+);
+
+create function pg_temp.ids(step integer)
+returns jsonb
+language sql
+return (
+    select
+        jsonb_agg(
+            format('f0000000-0000-4000-8000-%s', lpad(n::text, 12, '0'))
+            order by n * step
+        )
+    from generate_series(1, 9) as n
+);
+
+select is(
+    public.append_turn(
+        'raced',
+        jsonb_build_array(
+            jsonb_build_object(
+                'role', 'user', 'content', 'fourth', 'file_ids', pg_temp.ids(-1)
+            )
+        )
+    ) -> 'unknown_files',
+    pg_temp.ids(1),
+    'files that are not there come back sorted'
 );
 
 select * from finish();

@@ -1,6 +1,6 @@
 begin;
 
-select plan(59);
+select plan(60);
 
 create function pg_temp.read(files jsonb)
 returns jsonb
@@ -150,6 +150,10 @@ from (
         'PT400', 'a file has neither id nor storage_path', 'null names no file'
     ),
     ('[{"id": "a"}]', 'PT400', 'id is not a uuid', 'a name is no id'),
+    (
+        '[{"id": "g0000000-0000-4000-8000-000000000001"}]',
+        'PT400', 'id is not a uuid', 'nor has an id the digit g'
+    ),
     (
         '[{"id": "f0000000000040008000000000000001"}]',
         'PT400', 'id is not a uuid', 'nor are 32 digits alone'

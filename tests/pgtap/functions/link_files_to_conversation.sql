@@ -1,6 +1,6 @@
 begin;
 
-select plan(22);
+select plan(23);
 
 insert into public.conversations (id, owner_id, continuation_id)
 values
@@ -321,6 +321,28 @@ select set_eq(
     ('22222222-2222-4222-8222-222222222222', 'f0000000-0000-4000-8000-00000000000c')
     $$,
     'each link has one owner at both ends'
+);
+
+select is(
+    link_files_to_conversation(
+        'c0000000-0000-4000-8000-00000000000a',
+        (
+            select
+                array_agg(
+                    format('f0000000-0000-4000-8000-%s', lpad(n::text, 12, '0'))::uuid
+                    order by n desc
+                )
+            from generate_series(1, 9) as n
+        )
+    ) -> 'unknown',
+    (
+        select
+            jsonb_agg(
+                format('f0000000-0000-4000-8000-%s', lpad(n::text, 12, '0')) order by n
+            )
+        from generate_series(1, 9) as n
+    ),
+    'what is unknown is sorted too'
 );
 
 select * from finish();
