@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial, wraps
+from dataclasses import dataclass, field
+from functools import cache, partial, wraps
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -21,8 +21,7 @@ from turnkeep.bundle import project_directory
 from turnkeep.cli.place import chdir
 from turnkeep.sqitch import config as configuration
 from turnkeep.sqitch.errors import ConfigError, NotConfirmedError
-from turnkeep.sqitch.project import open_project
-from turnkeep.sqitch.report import Events, TerminalReport
+from turnkeep.sqitch.project import open_project, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from turnkeep.database import Database
     from turnkeep.sqitch.config import Config
     from turnkeep.sqitch.engine import Engine
+    from turnkeep.sqitch.plan import Plan
     from turnkeep.sqitch.project import Project
     from turnkeep.sqitch.registry import Registry
     from turnkeep.sqitch.report import Report
@@ -87,8 +87,7 @@ max_wait = click.option(
 )
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """What a command was asked to work on."""
 
     project: Project
@@ -195,6 +194,7 @@ class _Opening:
     parts: Mapping[str, str]
     may_lack_plan: bool
     directory: Path = Path()
+    read: Callable[[Path], Plan] = field(default_factory=lambda: cache(read_plan))
 
     def open(self, arguments: Sequence[str], *, may_start: bool) -> Work:
         """Open the project, and find out what the arguments are.
@@ -237,6 +237,7 @@ class _Opening:
             plan_file=self.plan_file,
             parts=self.parts,
             may_lack_plan=self.may_lack_plan,
+            read=self.read,
         )
 
 
@@ -257,6 +258,7 @@ def opened_engine(
 ) -> Iterator[Engine]:
     """Open the engine on the database of a command."""
     from turnkeep.sqitch.progress import watched  # noqa: PLC0415
+    from turnkeep.sqitch.report import Events, TerminalReport  # noqa: PLC0415
     from turnkeep.sqitch.server import connect  # noqa: PLC0415
 
     source = work.database

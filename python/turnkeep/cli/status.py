@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -44,7 +43,7 @@ def status_command(  # noqa: PLR0913 - the options of the verb
     shows_tags = _either(show_tags, config.flag("status.show_tags"))
     with opened_registry(work, project, as_json=as_json) as registry:
         if not registry.project:
-            registry = replace(registry, project=registry.only_project())  # noqa: PLW2901
+            registry = registry._replace(project=registry.only_project())  # noqa: PLW2901
         found = status.read(
             registry,
             work.project.plan,

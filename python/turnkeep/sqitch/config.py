@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import pwd
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -51,11 +51,10 @@ TRUE = ("true", "yes", "on", "1")
 WORDS = (*TRUE, "false", "no", "off", "0")
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """The merged configuration: keys like ``core.engine``, ``target.prod.uri``."""
 
-    values: dict[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = MappingProxyType({})
 
     def get(self, key: str) -> str | None:
         """Give a value; an empty one and ``0`` count as not set, as in Sqitch."""

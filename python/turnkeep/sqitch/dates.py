@@ -27,7 +27,11 @@ def moment(at: str) -> datetime:
 
     Raises ValueError for one that the calendar does not have.
     """
-    # Ten times as fast as strptime, for each line of a plan.
+    try:
+        return datetime.fromisoformat(at)
+    except ValueError:
+        # A leap second, or digits of another script.
+        pass
     second = int(at[17:19])
     is_leap = second == 60  # noqa: PLR2004
     found = datetime(

@@ -6,10 +6,16 @@ the form in which Git hashes its objects: kind, blank, length in bytes, NUL, tex
 
 from __future__ import annotations
 
-import hashlib
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+try:
+    # hashlib loads OpenSSL, which takes longer than to hash a plan.
+    from _sha1 import sha1  # type: ignore[import-not-found]
+except ImportError:
+    from hashlib import sha1
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -126,6 +132,7 @@ def registered_uri(text: str) -> str:
     return escaped
 
 
+@cache
 def canonical_uri(text: str) -> str:
     """Give a project's URI as the identifiers contain it."""
     uri = _ESCAPE.sub(_canonical_escape, registered_uri(text))
@@ -151,7 +158,7 @@ def _note_lines(note: str) -> list[str]:
 
 
 def _sha1(content: bytes) -> str:
-    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    return str(sha1(content, usedforsecurity=False).hexdigest())
 
 
 def _scheme(uri: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from turnkeep.sqitch.errors import UnknownChangeError
@@ -92,8 +91,7 @@ class Change(NamedTuple):
         return f"{self.name}@HEAD"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """A plan: ``uri`` as the registry stores it, ``changes`` in order of deployment."""
 
     file: str
@@ -101,7 +99,8 @@ class Plan:
     uri: str | None
     pragmas: dict[str, str]
     changes: tuple[Change, ...]
-    _lookup: dict[str, list[int]] = field(repr=False, compare=False)
+    lookup: dict[str, list[int]]
+    """Where in ``changes`` is what: by name, @tag, identifier."""
 
     def index_of(self, key: str) -> int | None:
         """Find a change by ``name``, ``@tag``, ``name@tag``, identifier, ``HEAD^`` ...
@@ -122,7 +121,7 @@ class Plan:
             index = self.index_of(key)
         else:
             key, offset = split_offset(key)
-            found = self._lookup.get(key)
+            found = self.lookup.get(key)
             index = found[0] + offset if found else None
         if index is None or not 0 <= index < len(self.changes):
             return None
@@ -139,19 +138,19 @@ class Plan:
 
     def next_instance(self, name: str, change_id: str) -> int | None:
         """Find the change that reworks the instance with this identifier."""
-        (index,) = self._lookup[change_id]
-        return next((i for i in self._lookup.get(name, ()) if i > index), None)
+        (index,) = self.lookup[change_id]
+        return next((i for i in self.lookup.get(name, ()) if i > index), None)
 
     def _index_of(self, key: str) -> int | None:
         name, at, tag = key.partition("@")
         if not name:
-            found = self._lookup.get(f"@{tag}")
+            found = self.lookup.get(f"@{tag}")
             return found[0] if found else None
-        found = self._lookup.get(name)
+        found = self.lookup.get(name)
         if not found:
             return None
         if at:
-            tagged = self._lookup.get(f"@{tag}")
+            tagged = self.lookup.get(f"@{tag}")
             if not tagged:
                 raise UnknownChangeError(f'Unknown tag "@{tag}"')
             return next((i for i in reversed(found) if i <= tagged[0]), None)

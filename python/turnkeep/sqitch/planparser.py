@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 SYNTAX_VERSION = "1.0.0"
 RESERVED = ("ROOT", "HEAD")
 _BLANKS = " \t\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_EVERY_BLANK = (
+    " \t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u202f\u205f\u3000"
+)
 _ASCII_BLANKS = " \t"
 _TIMESTAMP = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z"
 _HAS_TIMESTAMP = re.compile(_TIMESTAMP)
@@ -43,7 +47,6 @@ class _Grammar(NamedTuple):
     """The expressions that Sqitch reads a line with."""
 
     blank_line: re.Pattern[str]
-    note: re.Pattern[str]
     pragma: re.Pattern[str]
     prefix: re.Pattern[str]
     rest: re.Pattern[str]
@@ -67,7 +70,6 @@ def _compiled(blanks: str) -> _Grammar:
     b, p = f"[{blanks}]", re.escape(PUNCTUATION)
     return _Grammar(
         blank_line=re.compile(rf"{b}*(?:#{b}*(?P<note>.+)|\Z)"),
-        note=re.compile(rf"{b}*(?:#{b}*(?P<note>.*))?\Z"),
         pragma=re.compile(
             rf"{b}*%{b}*(?P<name>[^{p}](?:[^{blanks}=]*?[^{p}{blanks}])?)"
             rf"(?:{b}*={b}*(?P<value>.+))?\Z"
@@ -96,7 +98,7 @@ def is_name(text: str, *, at_end: bool = True) -> bool:
     return (
         run is not None
         and run.end() == len(text)
-        and _may_start(text)
+        and text[0] not in PUNCTUATION
         and _may_end(text, len(text))
     )
 
@@ -156,6 +158,8 @@ def decode(content: bytes, file: str) -> str:
 def decode_note(text: str | None) -> str:
     """Decode the note of a line: without blanks around it, its escapes replaced."""
     stripped = (text or "").strip(_PERL_SPACE)
+    if "\\" not in stripped:
+        return stripped
     return re.sub(r"\\[\\nr]", lambda found: _UNESCAPED[found[0]], stripped)
 
 
@@ -185,6 +189,8 @@ class _Draft:
 
 @dataclass(slots=True, eq=False, repr=False)
 class _Parser:
+    """A plan that is being read."""
+
     file: str
     lines: Sequence[str]
     number: int = 0
@@ -239,7 +245,7 @@ class _Parser:
                 if decode_note(blank["note"]) in ("", "0"):
                     break
                 continue
-            pragma = _grammar(line).pragma.match(line[: _note_match(line).start()])
+            pragma = _grammar(line).pragma.match(_split_note(line)[0])
             if not pragma:
                 raise self._error(
                     "Invalid pragma; a blank line must come between pragmas and changes"
@@ -257,8 +263,7 @@ class _Parser:
         self.pragmas[name] = "1" if value is None else value
 
     def _parse_line(self, text: str) -> _Line:
-        note = _note_match(text)
-        line = text[: note.start()]
+        line, note = _split_note(text)
         prefix = _grammar(line).prefix.match(line)
         assert prefix is not None  # noqa: S101 - it matches the empty string
         name, rest = _name_and_rest(line, prefix.end())
@@ -292,7 +297,7 @@ class _Parser:
             planned_at=planned_at,
             planner_name=rest["planner_name"],
             planner_email=rest["planner_email"],
-            note=decode_note(note["note"]),
+            note=decode_note(note),
         )
 
     def _check_time(self, text: str) -> None:
@@ -497,25 +502,21 @@ def _tag(project: str, uri: str | None, change_id: str, parsed: _Line) -> Tag:
     )
 
 
-def _note_match(line: str) -> re.Match[str]:
-    found = _grammar(line).note.search(line)
-    assert found is not None  # noqa: S101 - it matches the empty end of every line
-    return found
+def _split_note(line: str) -> tuple[str, str]:
+    """Part a line from its note, which begins with the first #."""
+    rest, _, note = line.partition("#")
+    return rest.rstrip(_EVERY_BLANK), note
 
 
 def _name_and_rest(line: str, start: int) -> tuple[str, re.Match[str] | None]:
     """Take the longest legal name after which the rest of the line can be read."""
     grammar = _grammar(line)
     run = grammar.name_run.match(line, start)
-    if run and _may_start(line[start:]):
+    if run and line[start] not in PUNCTUATION:
         for end in range(run.end(), start, -1):
             if _may_end(line, end) and (rest := grammar.rest.match(line, end)):
                 return line[start:end], rest
     return "", None
-
-
-def _may_start(text: str) -> bool:
-    return bool(text) and text[0] not in PUNCTUATION
 
 
 def _may_end(text: str, end: int) -> bool:
@@ -527,6 +528,8 @@ def _may_end(text: str, end: int) -> bool:
 
 def _is_word(character: str) -> bool:
     r"""Tell what Perl's ``\w`` matches, which is more than Python's: also marks."""
+    if character.isascii():
+        return character.isalnum() or character == "_"
     category = unicodedata.category(character)
     return (
         category[0] in "LM"

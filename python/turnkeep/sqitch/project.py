@@ -16,7 +16,7 @@ from turnkeep.sqitch.errors import (
 from turnkeep.sqitch.plan import absent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from turnkeep.sqitch.config import Config, Person, Target
@@ -131,11 +131,12 @@ def open_project(  # noqa: PLR0913 - what the command line may say
     parts: Mapping[str, str] | None = None,
     may_lack_plan: bool = False,
     environ: Mapping[str, str] = os.environ,
+    read: Callable[[Path], Plan] | None = None,
 ) -> Project:
     """Read configuration and plan of the project in a directory.
 
-    ``parts`` (host, port, user, dbname) override those of the target. Raises
-    ConfigError or PlanError.
+    ``parts`` (host, port, user, dbname) override those of the target; ``read`` may
+    have the plan already. Raises ConfigError or PlanError.
     """
     config = configuration.load(directory, environ)
     resolved = configuration.target(
@@ -150,7 +151,7 @@ def open_project(  # noqa: PLR0913 - what the command line may say
         target=resolved,
         plan=absent(str(resolved.plan_file))
         if may_lack_plan and not resolved.plan_file.exists()
-        else read_plan(resolved.plan_file),
+        else (read or read_plan)(resolved.plan_file),
         person=configuration.person(config, environ),
     )
 

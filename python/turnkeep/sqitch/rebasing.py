@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from turnkeep.sqitch import planparser
@@ -45,7 +45,7 @@ class Round:
             return False
         if between:
             engine.project = project = between()
-            engine.registry = replace(engine.registry, plan=project.plan)
+            engine.registry = engine.registry._replace(plan=project.plan)
         engine.variables = self.deploy_variables
         engine.deploy(upto, mode=self.mode, verify=self.verify)
         return True

@@ -6,7 +6,6 @@ at each insert: everything that is looked up later goes by their order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -109,8 +108,7 @@ _REVERT = Prepared(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(NamedTuple):
     """The statements for one project, by one person."""
 
     schema: str

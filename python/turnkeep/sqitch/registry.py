@@ -5,7 +5,6 @@ Every statement names its schema, because a script may leave any search_path beh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -103,8 +102,7 @@ def from_plan(change: Change, project: str) -> Deployed:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Registry:
+class Registry(NamedTuple):
     """The registry in one schema of one database, for one project."""
 
     connection: Connection
