@@ -40,19 +40,17 @@ begin
     -- Counted once a second, and never waited for: an answer that everybody asks for
     -- must not become a row that they all queue at.
     if v_last_hit_at < now() - interval '1 second' then
-        with counted as (
-            select c.owner_id, c.key
+        -- By its place: a join may look for the row among all answers.
+        update turnkeep.responses as r
+        set hits = r.hits + 1, last_hit_at = now()
+        where r.ctid = (
+            select c.ctid
             from turnkeep.responses as c
             where c.owner_id = v_owner_id
               and c.key = cache_get.key
               and c.last_hit_at = v_last_hit_at
             for no key update skip locked
-        )
-        update turnkeep.responses as r
-        set hits = r.hits + 1, last_hit_at = now()
-        from counted as c
-        where r.owner_id = c.owner_id
-          and r.key = c.key;
+        );
     end if;
 
     return v_reply;

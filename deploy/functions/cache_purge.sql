@@ -38,21 +38,21 @@ begin
                 hint = 'Pass how much all answers may take together, at least 0.';
     end if;
 
-    with expired as (
-        delete from turnkeep.responses as r
-        where r.ctid = any (
-            array(
-                select e.ctid
-                from turnkeep.responses as e
-                where e.expires_at <= now()
-                order by e.expires_at
-                limit v_max_entries
-                for update skip locked
-            )
+    -- As in cache_put, which has it written out: a function for both would take a
+    -- twentieth of its time.
+    delete from turnkeep.responses as r
+    where r.ctid = any (
+        array(
+            select e.ctid
+            from turnkeep.responses as e
+            where e.expires_at <= now()
+            order by e.expires_at
+            limit v_max_entries
+            for update skip locked
         )
-        returning r.key
-    )
-    select count(*) into v_expired_count from expired;
+    );
+
+    get diagnostics v_expired_count = row_count;
 
     select count(*), coalesce(sum(r.size_bytes), 0) into v_entry_count, v_bytes
     from turnkeep.responses as r
