@@ -1,40 +1,16 @@
 begin;
 
-select plan(4);
+\ir domain.psql
 
-select
-    throws_ok(
-        format('select (%s)::turnkeep.ordinal', v.value),
-        '23514',
-        format(
-            'value for domain turnkeep.ordinal violates check constraint "%s"',
-            v.rule
-        ),
-        v.title
-    )
+select plan(3);
+
+select pg_temp.judges('ordinal', v.value, v.rule, v.title)
 from (
     values
-    ('0', 'ordinal_is_positive', 'no order begins with 0'),
-    ('-1', 'ordinal_is_positive', 'or below')
+    ('0', 'is_positive', 'no order begins with 0'),
+    ('-1', 'is_positive', 'or below'),
+    ('1', null, 'it begins with 1')
 ) as v (value, rule, title);
-
-select
-    lives_ok(
-        format('select (%s)::turnkeep.ordinal', v.value), v.title
-    )
-from (
-    values
-    ('1', 'it begins with 1')
-) as v (value, title);
-
-select isnt_empty(
-    $$
-    select from pg_type as t
-    where t.oid = 'turnkeep.ordinal'::regtype
-      and obj_description(t.oid, 'pg_type') is not null
-    $$,
-    'the domain says what it is for'
-);
 
 select * from finish();
 
