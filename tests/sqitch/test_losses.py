@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from turnkeep.sqitch import losses, script
@@ -122,3 +124,66 @@ def test_the_revert_of_a_failed_deployment_asks_nobody(workspace: Workspace) -> 
     workspace.write("deploy/b.sql", "select 1 / 0;")
     assert workspace.run("turnkeep", "deploy", "--no-verify").code == 2
     assert workspace.rows("select to_regclass('a')") == [(None,)]
+
+
+@pytest.mark.parametrize(
+    ("revert", "said"),
+    [
+        ("drop table c;", "this would destroy 1 row of c"),
+        ("drop table c; drop table nosuch;", 'table "nosuch" does not exist'),
+        ("drop table c; drop tabel c;", "syntax error"),
+        ("drop table b; -- not its own", "this would destroy 2 rows of b"),
+    ],
+)
+def test_changes_that_share_a_message_do_not_share_a_failure(
+    workspace: Workspace, revert: str, said: str
+) -> None:
+    names = ("a", "b", "c", "d", "e")
+    workspace.plan(*names)
+    for name in names:
+        workspace.table(name)
+        workspace.write(f"deploy/{name}.sql", f"create table {name} (id int);")
+    assert workspace.run("turnkeep", "deploy").code == 0
+    workspace.rows("insert into b values (1), (2)")
+    workspace.write("revert/c.sql", revert)
+    if "nosuch" not in revert:
+        workspace.rows("insert into c values (1)")
+    result = workspace.run("turnkeep", "revert", "-y")
+    assert result.code == 2
+    assert said in result.stderr
+    assert re.findall(r"- (\w) \.\. (not ok|ok)", result.stdout) == [
+        ("e", "ok"),
+        ("d", "ok"),
+        ("c", "not ok"),
+    ]
+    assert workspace.rows(
+        "select change from sqitch.changes order by committed_at"
+    ) == [
+        ("a",),
+        ("b",),
+        ("c",),
+    ]
+    assert workspace.rows("select to_regclass('c') is not null") == [(True,)]
+
+
+def test_a_message_of_many_changes_waits_for_locks_as_one_does(
+    workspace: Workspace,
+) -> None:
+    names = ("a", "b", "c")
+    workspace.plan(*names)
+    for name in names:
+        workspace.table(name)
+    assert workspace.run("turnkeep", "deploy").code == 0
+    with psycopg.connect(workspace.url) as reader:
+        reader.execute("table b")
+        pid = reader.info.backend_pid
+        result = workspace.run("turnkeep", "revert", "-y", "--max-wait", "0")
+    assert result.code == 2
+    assert f"blocked by pid {pid}" in result.stderr
+    assert workspace.rows(
+        "select change from sqitch.changes order by committed_at"
+    ) == [
+        ("a",),
+        ("b",),
+    ]
+    assert workspace.run("turnkeep", "revert", "-y").code == 0

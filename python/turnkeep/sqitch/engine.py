@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.project import Project
     from turnkeep.sqitch.report import Report
     from turnkeep.sqitch.resuming import Progress
+    from turnkeep.sqitch.reverting import Reversion
     from turnkeep.sqitch.script import Script
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
@@ -178,8 +179,7 @@ class Engine:
         from turnkeep.sqitch.reverting import tables_of  # noqa: PLC0415
 
         tables = tables_of(self.session, loaded)
-        for change, script in zip(changes, loaded, strict=True):
-            self.revert_change(change, script, width, tables=tables)
+        self._revert_all(list(zip(changes, loaded, strict=True)), width, tables)
         return True
 
     def verify(self, start: str | None = None, end: str | None = None) -> None:
@@ -242,11 +242,52 @@ class Engine:
         ``may_lose``: rows may be destroyed; otherwise the user has to say so.
         ``tables``: names, as the scripts write them, that are known to be tables'.
         """
-        started = time.monotonic()
         self.report.begin("-", change.label, width)
         from turnkeep.sqitch.reverting import Reversion  # noqa: PLC0415
 
         reversion = Reversion(self.session, self.records, self.variables, tables)
+        self._revert(reversion, change, script, may_lose=may_lose)
+
+    def _revert_all(
+        self,
+        waiting: list[tuple[Deployed, Script | None]],
+        width: int,
+        tables: frozenset[str],
+    ) -> None:
+        """Revert changes, many in a message where their scripts are simple."""
+        from turnkeep.sqitch.reverting import Reversion  # noqa: PLC0415
+
+        reversion = Reversion(self.session, self.records, self.variables, tables)
+        while waiting:
+            self.report.begin("-", waiting[0][0].label, width)
+            together = reversion.first_of(waiting)
+            started = time.monotonic()
+            try:
+                done = reversion.run_together(together) if together else 0
+            except SqitchError:
+                self.report.end(ok=False, seconds=time.monotonic() - started)
+                raise
+            seconds = (time.monotonic() - started) / max(done, 1)
+            for following in range(1, done + 1):
+                # The answers come together: nobody knows which took longer.
+                self.report.end(ok=True, seconds=seconds)
+                if following < len(together):
+                    self.report.begin("-", waiting[following][0].label, width)
+            del waiting[:done]
+            if done < max(len(together), 1):
+                # It is not simple, or something came in its way.
+                self._revert(reversion, *waiting.pop(0))
+
+    def _revert(
+        self,
+        reversion: Reversion,
+        change: Deployed,
+        script: Script | None,
+        *,
+        may_lose: bool = False,
+    ) -> None:
+        """Revert one change, of which the report knows, and end it there."""
+        started = time.monotonic()
         try:
             if script and script.separate:
                 if not may_lose:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from turnkeep.sqitch import losses
-from turnkeep.sqitch.errors import DataLossError, ScriptFailedError
+from turnkeep.sqitch.errors import (
+    DataLossError,
+    ScriptFailedError,
+    ServerError,
+    SqitchError,
+)
+from turnkeep.sqitch.messages import NotParsedError, Part
 from turnkeep.sqitch.script import Control, control, transaction_modes
 
 if TYPE_CHECKING:
@@ -17,6 +24,8 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.script import Script
     from turnkeep.sqitch.session import Session
 
+_MOST = 10
+"""Changes in one message: so many go on without a client that was killed."""
 Loss = tuple[str, int, bool]
 """Of what, how many rows, whether they were counted."""
 
@@ -78,6 +87,44 @@ class Reversion:
                 return
             raise
 
+    def first_of(
+        self, waiting: Sequence[tuple[Deployed, Script | None]]
+    ) -> list[tuple[Deployed, Script | None]]:
+        """Give the first changes that can share a message: none, or at least two."""
+        first = list(takewhile(lambda each: self._is_simple(each[1]), waiting[:_MOST]))
+        return first if len(first) > 1 else []
+
+    def run_together(self, together: Sequence[tuple[Deployed, Script | None]]) -> int:
+        """Revert changes in one message, each in a transaction of its own.
+
+        Gives how many: what came in the way of the next is found out when that is run
+        by itself. Raises ServerError.
+        """
+        session = self.session
+        session.is_shared = True
+        done = 0
+
+        def count() -> None:
+            nonlocal done
+            done += 1
+
+        try:
+            with session.sending():
+                for change, script in together:
+                    session.begin()
+                    session.write(self.records.lock())
+                    if script:
+                        self._run(script, losses.dropped(script), may_lose=False)
+                    session.write(self.records.revert(change))
+                    session.add(Part("commit", then=count))
+        except ServerError:
+            raise
+        except (SqitchError, NotParsedError):
+            pass
+        finally:
+            session.is_shared = False
+        return done
+
     def check(self, script: Script) -> None:
         """Count what a script that is no transaction drops by name."""
         self._decide(script, self._rows_of(losses.dropped(script)))
@@ -95,6 +142,20 @@ class Reversion:
             else:
                 self.session.put(losses.guard(names))
         self.session.run(script)
+
+    def _is_simple(self, script: Script | None) -> bool:
+        """Tell whether nothing has to be asked, and nothing said, while it runs."""
+        if script is None:
+            return True
+        if not (script.keeps_session and script.shares_messages):
+            return False
+        match losses.scope(script):
+            case "nothing":
+                return True
+            case "tables":
+                is_known = self.tables.issuperset(losses.dropped(script))
+                return is_known and not losses.is_allowed(self.variables)
+        return False
 
     def _watch(self, script: Script) -> None:
         """Run a script, look at what is missing then, and decide."""

@@ -99,15 +99,25 @@ class Session(Messages):
 
         What goes wrong is a SqitchError, and then nothing of it stays.
         """
-        self.put("begin")
-        self.put_lock_timeout()
-        try:
+        with self.sending():
+            self.begin()
             yield
             self.put("rollback" if is_verify else "commit")
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Send what is queued; when anything goes wrong no transaction stays open."""
+        try:
+            yield
             self.flush()
         except BaseException:
             self._abandon()
             raise
+
+    def begin(self) -> None:
+        """Queue the begin of a transaction, in which the wait for a lock is bounded."""
+        self.put("begin")
+        self.put_lock_timeout()
 
     def write(self, *commands: str | Prepared) -> None:
         """Queue statements that write the registry."""
@@ -198,8 +208,7 @@ class Session(Messages):
             self.is_shared = len(together) > 1
             try:
                 for script in together:
-                    self.put("begin")
-                    self.put_lock_timeout()
+                    self.begin()
                     self.run(script, is_verify=True)
                     # After the rollback they would begin the next transaction.
                     self.reset(script, RESET_AFTER_ROLLBACK)
