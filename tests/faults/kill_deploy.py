@@ -1,6 +1,7 @@
 """Kill ``turnkeep deploy`` at random moments, and look at what it leaves behind.
 
     python tests/faults/kill_deploy.py --rounds 100
+    python tests/faults/kill_deploy.py --rounds 100 --verb revert
 
 A round deploys a project whose scripts take a known time, and at a random moment kills
 the command, its session's process (which takes the server through a recovery) or the
@@ -9,8 +10,9 @@ chosen by watching the server until it runs a change that was drawn, the others 
 clock alone, from the start of the command to its end. Then it compares the registry
 with the tables that are there, and deploys again, which must finish; the original's
 ``status`` has to agree. One of the changes builds its index concurrently, outside any
-transaction. ``--tool sqitch`` does the same to the original, which shows that the
-battery notices.
+transaction. ``--verb revert`` reverts instead, all changes in one message, while an
+event trigger takes its time for each table that is dropped. ``--tool sqitch`` does the
+same to the original, which shows that the battery notices.
 
 Exit code 1: a change was deployed but not recorded, recorded but not deployed, half
 deployed, or the second run failed. 2: too few kills hit the inside of a change.
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from turnkeep.embedded.cluster import Cluster
 
 Kind = Literal["command", "session", "backend", "server"]
+Verb = Literal["deploy", "revert"]
 
 KINDS: tuple[Kind, ...] = ("command", "backend", "server", "session")
 STEPWISE = "c3"
@@ -56,6 +59,12 @@ SETTINGS = {"synchronous_commit": "on", "max_connections": "50"}
 CHANGES = ("c1", "c2", "c3", "c4", "c5")
 PAUSE = 0.06
 """Seconds in the middle of each deploy script; the verify scripts take half of it."""
+SLOW_DROPS = f"""
+create or replace function slow_down() returns event_trigger language plpgsql
+    as 'begin perform pg_sleep({PAUSE}); end';
+create event trigger slow_drops on sql_drop when tag in ('DROP TABLE')
+    execute function slow_down();
+"""
 PATIENCE = 30.0
 STAMP = "2024-01-01T10:00:0{}Z Ann <ann@example.com>"
 AIMED = 0.75
@@ -145,6 +154,7 @@ class Battery:
     chance: random.Random
     server: Server | None = None
     aimed: float = AIMED
+    verb: Verb = "deploy"
     duration: float = 0.0
     """Seconds that the command takes, measured without a kill."""
     original: str | None = field(default_factory=lambda: shutil.which("sqitch"))
@@ -188,20 +198,23 @@ class Battery:
                 path.write_text(text)
         (self.directory / "sqitch.plan").write_text("\n".join(lines) + "\n")
         (self.directory / "sqitch.conf").write_text("[core]\n\tengine = pg\n")
+        self.begin()
         started = time.monotonic()
-        with self.command() as command:
+        with self.command(self.verb) as command:
             command.communicate()
         self.duration = time.monotonic() - started
 
     def round(self, kind: Kind) -> Round:
-        """Deploy, kill, compare, deploy again."""
-        self.clear()
-        with self.connect() as watcher, self.command() as command:
+        """Deploy (or revert), kill, compare, and do it again."""
+        self.begin()
+        with self.connect() as watcher, self.command(self.verb) as command:
             if self.chance.random() < self.aimed:
                 name = self.chance.choice(CHANGES)
                 while command.poll() is None and not self.runs(watcher, name):
                     time.sleep(WATCH)
-                time.sleep(self.chance.uniform(0, PAUSE))
+                # A message of reverts is of all changes, and they are quicker.
+                several = len(CHANGES) - 1 if self.verb == "revert" else 1
+                time.sleep(self.chance.uniform(0, PAUSE * several))
             else:
                 time.sleep(self.chance.uniform(0, self.duration))
             hit = self.kill(command, watcher, kind)
@@ -219,14 +232,24 @@ class Battery:
     def clear(self) -> None:
         """Take everything out of the database."""
         with self.connect() as connection:
+            connection.execute("drop event trigger if exists slow_drops")
             connection.execute("drop schema if exists sqitch cascade")
             for name in CHANGES:
                 connection.execute(f"drop table if exists {name}")  # type: ignore[call-overload]
 
+    def begin(self) -> None:
+        """Bring the database to where a round begins."""
+        self.clear()
+        if self.verb == "revert":
+            with self.command("deploy") as command:
+                command.communicate()
+            with self.connect() as connection:
+                connection.execute(SLOW_DROPS)
+
     @contextmanager
-    def command(self) -> Iterator[subprocess.Popen[str]]:
+    def command(self, name: Verb) -> Iterator[subprocess.Popen[str]]:
         """Start the tool."""
-        verb = [self.tool, "deploy", "--verify"]
+        verb = [self.tool, name, "--verify" if name == "deploy" else "-y"]
         if self.tool == "turnkeep":
             verb[:1] = [sys.executable, "-m", "turnkeep"]
         with subprocess.Popen(  # noqa: S603
@@ -311,7 +334,8 @@ class Battery:
                     "select to_regclass(%s) is not null, to_regclass(%s) is not null",
                     (name, f"{name}_id_idx"),
                 ).fetchall()[0]
-                if table and name == STEPWISE and name not in recorded:
+                is_stepwise = name == STEPWISE and self.verb == "deploy"
+                if table and is_stepwise and name not in recorded:
                     continue
                 if table != index:
                     yield f"{name} is half deployed"
@@ -331,13 +355,15 @@ class Battery:
         return set()
 
     def finish(self) -> Iterator[str]:
-        """Deploy again; say what is wrong when it does not arrive at the end."""
-        with self.command() as command:
+        """Run it again; say what is wrong when it does not arrive at the end."""
+        with self.command(self.verb) as command:
             said = command.communicate()[1]
-        if command.returncode:
+        is_deploy = self.verb == "deploy"
+        # All may have been reverted in spite of the kill.
+        if command.returncode and (is_deploy or self.recorded()):
             yield f"the next run failed: {said.strip()}"
             return
-        if self.recorded() != set(CHANGES):
+        if self.recorded() != (set(CHANGES) if is_deploy else set()):
             yield "the next run did not finish"
         yield from self.compare()
         with self.connect() as connection:
@@ -349,7 +375,8 @@ class Battery:
                 yield "the progress of a step is left"
         if self.original:
             status = self.status()
-            if "Nothing to deploy (up-to-date)" not in status:
+            expected = "Nothing to deploy (up-to-date)"
+            if (expected if is_deploy else "No changes deployed") not in status:
                 yield f"sqitch status disagrees: {status}"
 
     def status(self) -> str:
@@ -385,11 +412,12 @@ def run(  # noqa: PLR0913 - the command's options
     server: Server | None = None,
     seed: int | None = None,
     aimed: float = AIMED,
+    verb: Verb = "deploy",
 ) -> Iterator[Round]:
     """Run the battery; the kinds of kills take turns."""
     with tempfile.TemporaryDirectory(prefix="turnkeep-kill-") as directory:
         chance = random.Random(seed)  # noqa: S311
-        battery = Battery(url, Path(directory), tool, chance, server, aimed)
+        battery = Battery(url, Path(directory), tool, chance, server, aimed, verb)
         battery.clear()
         battery.prepare()
         for number in range(rounds):
@@ -413,6 +441,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--tool", choices=["turnkeep", "sqitch"], default="turnkeep")
+    parser.add_argument("--verb", choices=["deploy", "revert"], default="deploy")
     parser.add_argument("--seed", type=int)
     parser.add_argument(
         "--url", help="a database that may be emptied; its server is not killed"
@@ -421,7 +450,11 @@ def main() -> int:
     found: list[Round] = []
 
     def battery(url: str, kinds: Sequence[Kind], server: Server | None) -> None:
-        settings = {"tool": options.tool, "seed": options.seed}
+        settings = {
+            "tool": options.tool,
+            "seed": options.seed,
+            "verb": options.verb,
+        }
         for each in run(url, options.rounds, kinds=kinds, server=server, **settings):
             found.append(each)
             for fault in each.faults:
