@@ -198,6 +198,15 @@ def test_a_verify_script_is_rolled_back_even_if_it_commits(two: Workspace) -> No
     assert exists(two, "left_behind") == [False]
 
 
+def test_no_time_is_said_where_many_scripts_are_answered_at_once(
+    two: Workspace,
+) -> None:
+    assert two.run("turnkeep", "deploy").code == 0
+    assert "* a .. ok\n  * b .. ok\n" in two.run("turnkeep", "verify").stdout
+    alone = two.run("turnkeep", "verify", "--from", "b").stdout
+    assert re.search(r"\* b \.\. ok \d+ ms\n", alone)
+
+
 def test_a_verify_script_may_have_several_transactions(two: Workspace) -> None:
     block = "begin;\ncreate temp table t ();\nrollback;\n"
     script(two, "b", block + block, "verify")
