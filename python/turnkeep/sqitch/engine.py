@@ -1,8 +1,6 @@
-"""Deploy, revert and verify, over one connection.
+"""Deploy, revert and verify, over one connection: what is to be done, in which order.
 
-A change is one transaction: its script, its verify script and what the registry says
-about it are committed together or not at all, so that no accident leaves a change
-deployed but unrecorded.
+How the changes are then deployed, reverted and verified is in modules of these names.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from turnkeep.sqitch import checks
 from turnkeep.sqitch import script as scripts
@@ -18,16 +16,12 @@ from turnkeep.sqitch.errors import (
     BlockedError,
     DeployError,
     LockTimeoutError,
-    RegistryError,
     RevertError,
-    ScriptFailedError,
-    ServerError,
     SqitchError,
     UnknownChangeError,
-    VerifyFailedError,
 )
 from turnkeep.sqitch.recording import Records
-from turnkeep.sqitch.registry import RELEASE, Deployed, Registry, from_plan
+from turnkeep.sqitch.registry import RELEASE, Deployed, Registry
 from turnkeep.sqitch.session import RUN_LOCK, Session
 
 if TYPE_CHECKING:
@@ -36,7 +30,6 @@ if TYPE_CHECKING:
 
     from turnkeep.libpq import Connection
     from turnkeep.sqitch.config import Mode
-    from turnkeep.sqitch.plan import Change, Depend
     from turnkeep.sqitch.project import Project
     from turnkeep.sqitch.report import Report
     from turnkeep.sqitch.resuming import Progress
@@ -115,7 +108,9 @@ class Engine:
                 'Cannot deploy to an earlier change; use "revert" instead'
             )
         pending = plan.changes[position + 1 : last + 1]
-        loaded = {each.id: self._load(each, verify=verify) for each in pending}
+        from turnkeep.sqitch.deploying import Deployment, load  # noqa: PLC0415
+
+        loaded = {each.id: load(self, each, verify=verify) for each in pending}
         if self.single_transaction:
             checks.one_transaction(
                 [(each.deploy, each.verify) for each in loaded.values()]
@@ -124,7 +119,7 @@ class Engine:
             self._register()
         through = "" if to is None else f" through {plan.changes[last].label}"
         self.report.info(f"Deploying changes{through} to {self.project.target.name}")
-        run = _Deployment(
+        run = Deployment(
             self,
             loaded,
             checks.resolve_dependencies(plan, self.registry, pending),
@@ -449,20 +444,6 @@ class Engine:
             raise RevertError(f'Change not deployed: "{to}"')
         raise UnknownChangeError(f'Unknown change: "{to}"')
 
-    def _load(self, change: Change, *, verify: bool) -> _Loaded:
-        name, tags = change.name, change.rework_tags
-        path = self.project.script("deploy", name, tags)
-        deploy = None if self.log_only else self.load_script(path, "deploy")
-        script_hash = deploy.hash if deploy else scripts.load_hash(path)
-        check: Script | None = None
-        if verify:
-            path = self.project.script("verify", name, tags)
-            if path.exists():
-                check = self.load_script(path, "verify")
-            else:
-                self.report.vent(f"Verify script {path} does not exist")
-        return _Loaded(script_hash, deploy, check)
-
     def _find_psql(self) -> str | None:
         """Find the psql for scripts that need one."""
         from shutil import which  # noqa: PLC0415 - hardly any script does
@@ -487,199 +468,3 @@ class Engine:
             "ON_ERROR_STOP": "1",
             "registry": self.project.target.registry,
         }
-
-
-class _Loaded(NamedTuple):
-    """The scripts of a pending change, read before anything is deployed."""
-
-    hash: str
-    deploy: Script | None
-    verify: Script | None
-
-    @property
-    def is_separate(self) -> bool:
-        """Whether script, verify script and registry cannot be one transaction."""
-        return any(each.separate for each in (self.deploy, self.verify) if each)
-
-
-@dataclass(frozen=True, slots=True)
-class _Deployment:
-    """The changes of one run of ``deploy``."""
-
-    engine: Engine
-    loaded: Mapping[str, _Loaded]
-    resolved: Mapping[Depend, str]
-    width: int
-
-    def deploy(
-        self, pending: Sequence[Change], mode: Mode, start: Change | None
-    ) -> None:
-        """Deploy change by change; on a failure revert what ``mode`` says."""
-        done: list[Change] = []
-        back_to = None
-        if start is not None:
-            last_tag = f"@{start.tags[-1].name}" if start.tags else ""
-            back_to = f"{start.name}{last_tag}"
-        for change in pending:
-            try:
-                self._change(change)
-            except ServerError:
-                raise
-            except SqitchError as error:
-                if mode == "change" and isinstance(error, ScriptFailedError):
-                    raise
-                self.engine.report.vent(str(error))
-                if mode != "change" and done:
-                    self._roll_back(done, back_to)
-                raise DeployError("Deploy failed") from error
-            done.append(change)
-            if mode == "tag" and change.tags:
-                done.clear()
-                back_to = change.label
-
-    def deploy_at_once(self, pending: Sequence[Change]) -> None:
-        """Deploy all changes in one transaction. Raises DeployError: none is there."""
-        try:
-            self.engine.patiently(partial(self._all, pending))
-        except ServerError:
-            raise
-        except SqitchError as error:
-            self.engine.report.vent(str(error))
-            raise DeployError(
-                "Deploy failed", hint="it was one transaction: nothing was deployed"
-            ) from error
-
-    def _all(self, pending: Sequence[Change]) -> None:
-        session, report = self.engine.session, self.engine.report
-        change, is_open = pending[0], False
-        try:
-            with session.transaction():
-                session.write(self.engine.records.lock())
-                for change in pending:
-                    started, is_open = time.monotonic(), True
-                    report.begin("+", change.label, self.width)
-                    self._queue(
-                        change, self.loaded[change.id], self.loaded[change.id].verify
-                    )
-                    session.flush()
-                    is_open = False
-                    report.end(ok=True, seconds=time.monotonic() - started)
-            session.release_locks(
-                *(each.deploy for each in self.loaded.values()),
-                *(each.verify for each in self.loaded.values()),
-            )
-        except SqitchError as error:
-            if is_open:
-                report.end(ok=False)
-            if not isinstance(error, ServerError | BlockedError):
-                self._record_failure(change)
-            raise
-
-    def _change(self, change: Change) -> None:
-        started = time.monotonic()
-        report, loaded = self.engine.report, self.loaded[change.id]
-        report.begin("+", change.label, self.width)
-        try:
-            if loaded.is_separate:
-                self._separately(change, loaded)
-            else:
-                self._at_once(change, loaded)
-        except SqitchError as error:
-            if not isinstance(error, ServerError):
-                self._record_failure(change)
-            report.end(ok=False, seconds=time.monotonic() - started)
-            raise
-        report.end(ok=True, seconds=time.monotonic() - started)
-
-    def _at_once(self, change: Change, loaded: _Loaded) -> None:
-        session = self.engine.session
-        deploy, verify = loaded.deploy, loaded.verify
-        # A value that was added to an enum can be used only after it is committed.
-        verifies_later = bool(deploy and deploy.adds_enum_value)
-        checked = None if verifies_later else verify
-        self.engine.patiently(partial(self._whole, change, loaded, checked))
-        session.release_locks(deploy, verify)
-        if not verify or not verifies_later:
-            return
-        try:
-            session.verify_alone(verify)
-        except VerifyFailedError:
-            reverted = from_plan(change, self.engine.registry.project)
-            from turnkeep.sqitch.reverting import Reversion  # noqa: PLC0415
-
-            Reversion(session, self.engine.records, {}).run(
-                reverted, self._revert_script(change), may_lose=True
-            )
-            raise
-
-    def _whole(self, change: Change, loaded: _Loaded, verify: Script | None) -> None:
-        """Run script and verify script, and record the change, in one transaction."""
-        session = self.engine.session
-        with session.transaction():
-            session.write(self.engine.records.lock())
-            self._queue(change, loaded, verify)
-
-    def _queue(self, change: Change, loaded: _Loaded, verify: Script | None) -> None:
-        if loaded.deploy:
-            is_last = not verify and not self.engine.single_transaction
-            self.engine.session.run(loaded.deploy, is_last=is_last)
-        if verify:
-            self.engine.session.verify(verify)
-        self._record(change, loaded)
-
-    def _separately(self, change: Change, loaded: _Loaded) -> None:
-        """Deploy what cannot be one transaction: as Sqitch does, step by step."""
-        session = self.engine.session
-        progress = self.engine.progress(change.id, "deploy")
-        if loaded.deploy:
-            run = partial(session.run_alone, loaded.deploy, progress)
-            self.engine.patiently(run)
-        try:
-            if loaded.verify:
-                session.verify_alone(loaded.verify)
-            with session.transaction():
-                session.write(self.engine.records.lock())
-                self._record(change, loaded)
-                session.put(progress.end())
-        except ServerError:
-            raise
-        except SqitchError:
-            try:
-                if script := self._revert_script(change):
-                    session.run_alone(script)
-                self.engine.forget_progress()
-            except SqitchError as error:
-                self.engine.report.vent(str(error))
-            raise
-
-    def _record(self, change: Change, loaded: _Loaded) -> None:
-        self.engine.session.write(
-            *self.engine.records.deploy(change, loaded.hash, self.resolved)
-        )
-
-    def _record_failure(self, change: Change) -> None:
-        try:
-            self.engine.session.write(self.engine.records.fail(change))
-            self.engine.session.flush()
-        except RegistryError as error:
-            self.engine.report.vent(str(error))
-
-    def _roll_back(self, done: Sequence[Change], back_to: str | None) -> None:
-        report, project = self.engine.report, self.engine.registry.project
-        # The steps of the change that failed stood on what goes now.
-        self.engine.forget_progress()
-        report.vent(f"Reverting to {back_to}" if back_to else "Reverting all changes")
-        try:
-            for change in reversed(done):
-                self.engine.revert_change(
-                    from_plan(change, project),
-                    self._revert_script(change),
-                    self.width,
-                    may_lose=True,
-                )
-        except SqitchError as error:
-            report.vent(str(error))
-            report.vent("The schema will need to be manually repaired")
-
-    def _revert_script(self, change: Change) -> Script | None:
-        return self.engine.revert_script(change.name, change.rework_tags)
