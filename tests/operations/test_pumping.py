@@ -165,6 +165,29 @@ def test_a_database_without_turnkeep_is_not_known(empty_database: str) -> None:
     run(empty_database, (lambda: None, "unknown", "not deployed"))
 
 
+def test_an_answer_of_another_release_ends_no_pump(
+    database: str, connection: psycopg.Connection[Any]
+) -> None:
+    def replace(reply: str) -> None:
+        connection.execute(
+            "create or replace function public.pump_events(max_events integer"
+            " default 1000) returns jsonb language sql set search_path = ''"
+            f" as $$ select '{reply}'::jsonb $$".encode()
+        )
+
+    run(
+        database,
+        (lambda: replace("{}"), "failed", "another release"),
+        (
+            lambda: replace(
+                '{"leader": false, "events": 0, "topics": 0, "more": false}'
+            ),
+            "ok",
+            "another is the leader",
+        ),
+    )
+
+
 def test_a_pump_that_stands_still_has_failed(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

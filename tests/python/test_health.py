@@ -563,6 +563,9 @@ def test_an_embedded_server_says_how_much_space_it_has(
     report = check(own.url)
     assert report.status == "failed"
     assert status(report, "disk") == "failed"
+    gone = asyncio.run(checks.check_disk(own.cluster.data / "gone"))
+    assert gone.status == "failed"
+    assert "No such file" in gone.message
 
 
 def test_a_flood_of_probes_is_one_check(

@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,14 @@ from turnkeep.cache import Redis, Threads
 from turnkeep.calls import append_turn, get_thread, list_events, pump_events
 from turnkeep.cli import cli, pumping
 from turnkeep.client import AsyncClient, Client
+from turnkeep.errors import Unavailable
 from turnkeep.monitor import AsyncListener, Listener, follow, follow_async, pump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.running import Gateway
+    from turnkeep.calls import Call
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 FOLLOW = Path(__file__).parents[1] / "monitor/follow.mjs"
@@ -151,6 +154,43 @@ def test_the_command_empties_the_cache(client: Client, tmp_path: Path) -> None:
             if thread and thread.conversation.next_seq == 3:
                 break
         redis.close()
+
+
+@pytest.mark.requires_redis
+def test_a_database_that_is_away_is_waited_for_while_the_cache_is_emptied(
+    client: Client, tmp_path: Path
+) -> None:
+    with redis_server(tmp_path) as server:
+        redis = Redis(server.url, timeout=30)
+        client(append_turn("c", HELLO))
+        Threads(client, redis)(get_thread("c"))
+        failing = Failing(client)
+        forget = pumping.forgetting(failing, server.url)  # type: ignore[arg-type]
+        client(append_turn("c", HELLO))
+        failing.is_away = True
+        forget()
+        failing.is_away = False
+        while True:
+            forget()
+            thread = Threads(client, redis)(get_thread("c"))
+            if thread and thread.conversation.next_seq == 3:
+                break
+        redis.close()
+
+
+@dataclass
+class Failing:
+    """A client whose database is away at times."""
+
+    client: Client
+    is_away: bool = False
+    user_id: None = None
+
+    def __call__(self, call: Call[Any]) -> Any:
+        """Send a call, or raise what is raised when the retries are over."""
+        if self.is_away:
+            raise Unavailable("the connection is lost")
+        return self.client(call)
 
 
 @contextmanager

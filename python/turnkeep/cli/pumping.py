@@ -15,6 +15,7 @@ from turnkeep.calls import list_events
 from turnkeep.cli.choosing import chosen
 from turnkeep.cli.sweeping import PAUSE, Duration, stopping
 from turnkeep.client import Client
+from turnkeep.errors import Unavailable
 from turnkeep.monitor import pump
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from turnkeep.replies import PumpedEvents
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -56,7 +59,9 @@ def pump_command(
     Sends a NOTIFY on channel turnkeep_events for each thousand events, and where
     Supabase Realtime is, private broadcasts. Several pumps may run: one is the leader,
     and when it ends another goes on; turnkeep serve does it, too. Hints may be lost,
-    events may not: what listeners read is the stream.
+    events may not: what listeners read is the stream. While the database is away, it
+    goes on trying. SIGTERM and Ctrl-C end it after the round that it is at, with exit
+    code 0.
 
     \b
       turnkeep pump
@@ -92,7 +97,12 @@ def forgetting(client: Client, redis_url: str | None) -> Callable[[], None]:
     def forget() -> None:
         nonlocal cursor
         while True:
-            page = client(list_events(cursor, page_size=1000))
+            try:
+                page = client(list_events(cursor, page_size=1000))
+            except Unavailable as error:
+                # The next time goes on from the same cursor.
+                logger.warning("pump: %s", error)
+                return
             for event in page.events:
                 threads.forget_event(event)
             cursor = page.cursor

@@ -127,7 +127,8 @@ def serve_command(  # noqa: PLR0913  one for each option
 def health_command(*, url: str | None, redis_url: str | None, as_json: bool) -> None:
     """Check once what `turnkeep serve` answers at /health.
 
-    Exit code 0: it works, maybe with warnings; 1: something that matters has failed.
+    Exit code 0: it works, maybe with warnings; 1: something that matters has failed; 2:
+    it could not be checked.
 
     \b
       turnkeep health

@@ -329,10 +329,15 @@ def _show(
 def _connected(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
     import psycopg  # noqa: PLC0415
 
-    from turnkeep.transports.postgresql import translate  # noqa: PLC0415
+    from turnkeep.transports.postgresql import (  # noqa: PLC0415
+        CONNECT_TIMEOUT_SECONDS,
+        translate,
+    )
 
     try:
-        connection = psycopg.connect(conninfo, autocommit=True)
+        connection = psycopg.connect(
+            conninfo, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
+        )
     except psycopg.OperationalError as error:
         raise Unavailable(
             str(error).strip(), hint="is the server running, and is the URL right?"

@@ -263,7 +263,10 @@ async def check_disk(data: Path | None) -> Finding:
     """Look how much space the embedded server has left."""
     if data is None:
         return Finding("off", "no embedded server")
-    usage = await asyncio.to_thread(shutil.disk_usage, data)
+    try:
+        usage = await asyncio.to_thread(shutil.disk_usage, data)
+    except OSError as error:
+        return Finding("failed", f"{data}: {error.strerror}")
     message = f"{usage.free / 2**30:,.1f} GiB free"
     details = {"free_bytes": usage.free, "bytes": usage.total}
     if usage.free < NO_SPACE:

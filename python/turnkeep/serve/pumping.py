@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
 import psycopg
 
 from turnkeep.cache import AsyncRedis, AsyncThreads
@@ -55,6 +56,9 @@ class Pump:
                 self._fail(error)
                 if error.sqlstate is not None:
                     await asyncio.sleep(REFUSED_SECONDS)
+            except msgspec.ValidationError as error:
+                self._say("failed", f"the database is of another release: {error}")
+                await asyncio.sleep(REFUSED_SECONDS)
             else:
                 self._told += pumped.events
                 told = f"told of {self._told:,} events"
