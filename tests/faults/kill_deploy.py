@@ -209,11 +209,12 @@ class Battery:
         self.begin()
         with self.connect() as watcher, self.command(self.verb) as command:
             if self.chance.random() < self.aimed:
-                name = self.chance.choice(CHANGES)
+                # A message of reverts is of all changes; the server shows its begin.
+                is_one = self.verb == "deploy"
+                name = self.chance.choice(CHANGES) if is_one else CHANGES[-1]
                 while command.poll() is None and not self.runs(watcher, name):
                     time.sleep(WATCH)
-                # A message of reverts is of all changes, and they are quicker.
-                several = len(CHANGES) - 1 if self.verb == "revert" else 1
+                several = 1 if is_one else len(CHANGES) - 1
                 time.sleep(self.chance.uniform(0, PAUSE * several))
             else:
                 time.sleep(self.chance.uniform(0, self.duration))
