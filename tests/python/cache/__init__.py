@@ -1,0 +1,1 @@
+"""The cache: threads, answers, and what Redis may do."""
