@@ -48,7 +48,7 @@ declare
     v_first_at timestamptz;
     v_truncated_at timestamptz;
     v_message record;
-    v_messages jsonb := jsonb '[]';
+    v_messages jsonb[] := array[]::jsonb[];
     v_named_ids uuid[] := array[]::uuid[];
     v_upserted record;
     v_created_ids uuid[] := array[]::uuid[];
@@ -192,7 +192,8 @@ begin
         ) with ordinality as m (role, content, metadata, file_ids, ordinal)
         returning id, seq, role, created_at
     loop
-        v_messages := v_messages || to_jsonb(v_message);
+        -- An array grows in place; a jsonb would be written anew for each message.
+        v_messages := array_append(v_messages, to_jsonb(v_message));
     end loop;
 
     if jsonb_path_exists(append_turn.messages, '$[*].file_ids[*]') then
@@ -281,7 +282,7 @@ begin
         'request_id', append_turn.request_id,
         'created', v_is_new,
         'replayed', false,
-        'messages', v_messages,
+        'messages', to_jsonb(v_messages),
         'files', v_reply_files,
         'unknown_files', v_unknown_ids,
         'next_seq', v_first_seq + v_turn_size

@@ -197,6 +197,17 @@ APPEND_WITH_FILES = f"""
     )
 """
 
+APPEND_LONG = f"""
+    select public.append_turn(
+        'bench ' || nextval('bench.ticks') % {CONVERSATIONS},
+        (
+            select jsonb_agg(jsonb_build_object('role', 'tool', 'content', '{ANSWER}'))
+            from generate_series(1, 200)
+        ),
+        request_id => gen_random_uuid()::text
+    )
+"""
+
 CASES = [
     Case("lean: insert 2 messages", LEAN, is_user=False),
     Case(
@@ -218,6 +229,7 @@ CASES = [
         is_user=True,
         floor="plain: the same rows and 8 new files",
     ),
+    Case("append_turn: 200 messages", APPEND_LONG, is_user=True),
     Case(
         "append_turn: a replay",
         f"""select public.append_turn(
