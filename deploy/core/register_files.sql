@@ -65,20 +65,16 @@ begin
     return jsonb_build_object(
         'files', coalesce(
             (
-                select jsonb_agg(
-                    jsonb_build_object(
-                        'id', f.id,
-                        'bucket_id', f.bucket_id,
-                        'storage_path', f.storage_path,
-                        'created', f.id = any (v_created_ids),
-                        'upload_needed', f.stored_at is null
-                    )
-                    order by n.ordinal
-                )
+                select jsonb_agg(f order by n.ordinal)
                 from unnest(v_file_ids) with ordinality as n (id, ordinal)
                 -- One look-up an id: a join might read all files of the owner.
                 cross join lateral (
-                    select r.id, r.bucket_id, r.storage_path, r.stored_at
+                    select
+                        r.id,
+                        r.bucket_id,
+                        r.storage_path,
+                        r.id = any (v_created_ids) as created,
+                        r.stored_at is null as upload_needed
                     from public.files as r
                     where r.owner_id = v_owner_id
                       and r.id = n.id

@@ -44,17 +44,13 @@ begin
             and coalesce(m.metadata, '{}')
             = coalesce(nullif(r.message -> 'metadata', 'null'), '{}')
         ),
-        jsonb_agg(
-            jsonb_build_object(
-                'id', m.id, 'seq', m.seq, 'role', m.role, 'created_at', m.created_at
-            )
-            order by m.seq
-        )
+        jsonb_agg(s order by m.seq)
     into v_is_same, v_messages
     from public.messages as m
     join jsonb_array_elements(replayed_turn.messages)
         with ordinality as r (message, ordinal)
         on r.ordinal = m.seq - v_first_seq + 1
+    cross join lateral (select m.id, m.seq, m.role, m.created_at) as s
     where m.owner_id = replayed_turn.owner_id
       and m.conversation_id = replayed_turn.conversation_id
       and m.seq >= v_first_seq

@@ -88,21 +88,9 @@ begin
             due_at = now() + v_lease,
             attempts = s.attempts + 1
         where s.id = any (v_ids)
-        returning s.*
+        returning s.id, s.bucket_id, s.storage_path, s.version, s.attempts
     )
-    select coalesce(
-        jsonb_agg(
-            jsonb_build_object(
-                'id', l.id,
-                'bucket_id', l.bucket_id,
-                'storage_path', l.storage_path,
-                'version', l.version,
-                'attempts', l.attempts
-            )
-            order by l.bucket_id, l.storage_path
-        ),
-        '[]'
-    )
+    select coalesce(jsonb_agg(l order by l.bucket_id, l.storage_path), '[]')
     into v_deletions
     from leased as l;
 

@@ -66,42 +66,37 @@ begin
           and (c.active_at, c.id) < (v_active_before, v_id_before)
         order by c.active_at desc, c.id desc
         limit v_page_size + 1
-    ),
-    shown as (
-        select p.*
-        from page as p
-        order by p.active_at desc, p.id desc
-        limit v_page_size
     )
     select jsonb_build_object(
-        'conversations', coalesce(
-            jsonb_agg(
-                jsonb_build_object(
-                    'id', s.id,
-                    'continuation_id', s.continuation_id,
-                    'title', s.title,
-                    'metadata', s.metadata,
-                    'created_at', s.created_at,
-                    'updated_at', s.updated_at,
-                    'next_seq', s.next_seq,
-                    'version', s.version
-                )
-                order by s.active_at desc, s.id desc
-            ),
-            '[]'
-        ),
+        'conversations', to_jsonb(array(
+            select s
+            from (
+                select
+                    p.id,
+                    p.continuation_id,
+                    p.title,
+                    p.metadata,
+                    p.created_at,
+                    p.updated_at,
+                    p.next_seq,
+                    p.version
+                from page as p
+                order by p.active_at desc, p.id desc
+                limit v_page_size
+            ) as s
+        )),
         'cursor', case
             when (select count(*) from page) > v_page_size
             then (
-                select format('%s/%s', extract(epoch from l.active_at)::bigint, l.id)
-                from shown as l
-                order by l.active_at, l.id
+                select format('%s/%s', extract(epoch from p.active_at)::bigint, p.id)
+                from page as p
+                order by p.active_at desc, p.id desc
                 limit 1
+                offset v_page_size - 1
             )
         end
     )
-    into v_reply
-    from shown as s;
+    into v_reply;
 
     return v_reply;
 end

@@ -117,26 +117,17 @@ begin
         limit v_page_size
     )
     select
-        coalesce(
-            jsonb_agg(
-                jsonb_build_object(
-                    'id', p.id,
-                    'owner_id', p.owner_id,
-                    'kind', p.kind,
-                    'conversation_id', p.conversation_id,
-                    'subject', p.subject,
-                    'payload', p.payload,
-                    'created_at', p.created_at
-                )
-                order by p.xid, p.id
-            ),
-            '[]'
-        ),
+        coalesce(jsonb_agg(s order by p.xid, p.id), '[]'),
         count(*) = v_page_size,
         (array_agg(p.xid order by p.xid desc, p.id desc))[1],
         (array_agg(p.id order by p.xid desc, p.id desc))[1]
     into v_events, v_more, v_last_xid, v_last_id
-    from page as p;
+    from page as p
+    cross join lateral (
+        select
+            p.id, p.owner_id, p.kind, p.conversation_id, p.subject, p.payload,
+            p.created_at
+    ) as s;
 
     if not v_more then
         select e.xid, e.id into v_last_xid, v_last_id

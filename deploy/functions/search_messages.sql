@@ -31,32 +31,24 @@ declare
     v_language constant regconfig := v_found ->> 'language';
     v_matches jsonb;
 begin
-    select coalesce(
-        jsonb_agg(
-            jsonb_build_object(
-                'conversation_id', m.conversation_id,
-                'continuation_id', m.continuation_id,
-                'seq', m.seq,
-                'role', m.role,
-                'snippet', ts_headline(
-                    v_language,
-                    left(m.content, 65536),
-                    websearch_to_tsquery(v_language, search_messages.query),
-                    'StartSel=**, StopSel=**, MaxFragments=2, FragmentDelimiter=" ... "'
-                ),
-                'rank', f.match -> 'rank',
-                'created_at', m.created_at
-            )
-            order by f.ordinal
-        ),
-        '[]'
-    )
+    select coalesce(jsonb_agg(m order by f.ordinal), '[]')
     into v_matches
     from jsonb_array_elements(v_found -> 'matches')
         with ordinality as f (match, ordinal)
     cross join lateral (
         select
-            n.conversation_id, c.continuation_id, n.seq, n.role, n.content, n.created_at
+            n.conversation_id,
+            c.continuation_id,
+            n.seq,
+            n.role,
+            ts_headline(
+                v_language,
+                left(n.content, 65536),
+                websearch_to_tsquery(v_language, search_messages.query),
+                'StartSel=**, StopSel=**, MaxFragments=2, FragmentDelimiter=" ... "'
+            ) as snippet,
+            f.match -> 'rank' as rank,
+            n.created_at
         from public.messages as n
         join public.conversations as c
             on c.owner_id = n.owner_id
