@@ -1,6 +1,6 @@
 begin;
 
-select plan(14);
+select plan(15);
 
 select is(
     list_conversations(),
@@ -56,6 +56,11 @@ select is(
 select is(
     list_conversations() ->> 'cursor', null,
     'a page that holds them all is the last'
+);
+
+select is(
+    list_conversations(10) ->> 'cursor', null,
+    'also when one more would not have had room'
 );
 
 create temporary table page as
