@@ -53,6 +53,7 @@ class Taken(NamedTuple):
     processor: float
 
 
+TOOLS = ("turnkeep", "psql", "sqitch")
 ROWS = ("deploy", "verify", "revert", "deploy --verify", "single transaction", "status")
 
 
@@ -230,9 +231,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-engine ARGS=...")
     parser.add_argument("--changes", type=int, nargs="+", default=[10, 50, 200])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tools", nargs="+", default=["turnkeep", "psql", "sqitch"])
+    parser.add_argument("--tools", nargs="+", default=TOOLS, choices=TOOLS)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.parse_args()
+    if len(options.tools) < len(TOOLS) and not options.json:
+        parser.error("the table compares all tools: ask for some of them with --json")
     print_(measured(options.changes, options.rounds, options.tools), options.json)
 
 
