@@ -119,7 +119,7 @@ LEAN = f"""
     cross join (values (0, 'user', '{QUESTION}'), (1, 'assistant', '{ANSWER}'))
         as n (n, role, content)
 """
-PLAIN = f"""
+MOVED_ON = f"""
     with turn as (
         update public.conversations as c
         set next_seq = c.next_seq + 2, version = c.version + 1,
@@ -129,6 +129,8 @@ PLAIN = f"""
           = (select 'bench ' || nextval('bench.ticks') % {CONVERSATIONS})
         returning c.id, c.owner_id, c.next_seq, c.updated_at, c.version
     )
+"""
+STORED = f"""
     insert into public.messages (
         conversation_id, owner_id, seq, created_at, role, content, request_id,
         turn_size
@@ -141,16 +143,9 @@ PLAIN = f"""
     cross join (values (0, 'user', '{QUESTION}'), (1, 'assistant', '{ANSWER}'))
         as n (n, role, content)
 """
+PLAIN = f"{MOVED_ON} {STORED}"
 PLAIN_WITH_FILES = f"""
-    with turn as (
-        update public.conversations as c
-        set next_seq = c.next_seq + 2, version = c.version + 1,
-            updated_at = clock_timestamp()
-        where c.owner_id = '{OWNER}'
-          and c.continuation_id
-          = (select 'bench ' || nextval('bench.ticks') % {CONVERSATIONS})
-        returning c.id, c.owner_id, c.next_seq, c.updated_at, c.version
-    ),
+    {MOVED_ON},
     registered as (
         insert into public.files (
             owner_id, bucket_id, storage_path, original_name, size_bytes, sha256,
@@ -168,17 +163,7 @@ PLAIN_WITH_FILES = f"""
         select t.id, r.id, t.owner_id, t.next_seq - 2
         from turn as t cross join registered as r
     )
-    insert into public.messages (
-        conversation_id, owner_id, seq, created_at, role, content, request_id,
-        turn_size
-    )
-    select t.id, t.owner_id, t.next_seq - 2 + n.n, t.updated_at,
-        n.role::public.message_role, n.content,
-        case when n.n = 0 then gen_random_uuid()::text end,
-        case when n.n = 0 then 2 end
-    from turn as t
-    cross join (values (0, 'user', '{QUESTION}'), (1, 'assistant', '{ANSWER}'))
-        as n (n, role, content)
+    {STORED}
 """
 APPEND = f"""
     select public.append_turn(
