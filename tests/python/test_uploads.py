@@ -329,6 +329,7 @@ class Endless(RawIOBase):
         return piece
 
 
+@pytest.mark.bare
 def test_a_large_file_is_read_in_pieces_and_told_of_as_it_goes(
     client: Client, supabase: Client
 ) -> None:
