@@ -33,6 +33,11 @@ BROKEN = """
     returns jsonb language plpgsql set search_path = ''
     as 'begin raise exception ''out of order''; end'
 """
+ALONE = """
+    create or replace function public.pump_events(max_events integer default 1000)
+    returns jsonb language sql set search_path = ''
+    as 'select ''{"leader": false, "events": 0, "topics": 0, "more": false}''::jsonb'
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -168,23 +173,49 @@ def test_a_database_without_turnkeep_is_not_known(empty_database: str) -> None:
 def test_an_answer_of_another_release_ends_no_pump(
     database: str, connection: psycopg.Connection[Any]
 ) -> None:
-    def replace(reply: str) -> None:
-        connection.execute(
-            "create or replace function public.pump_events(max_events integer"
-            " default 1000) returns jsonb language sql set search_path = ''"
-            f" as $$ select '{reply}'::jsonb $$".encode()
-        )
-
+    other = ALONE.replace('"topics": 0, ', "")
     run(
         database,
-        (lambda: replace("{}"), "failed", "another release"),
-        (
-            lambda: replace(
-                '{"leader": false, "events": 0, "topics": 0, "more": false}'
-            ),
-            "ok",
-            "another is the leader",
-        ),
+        (lambda: connection.execute(other.encode()), "failed", "another release"),
+        (lambda: connection.execute(ALONE), "ok", "another is the leader"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "pause"),
+    [
+        (psycopg.OperationalError, 0.01),
+        (psycopg.errors.ConnectionFailure, 0.01),
+        (psycopg.errors.SerializationFailure, 0.01),
+        (psycopg.errors.TooManyConnections, 0.01),
+        (psycopg.errors.LockNotAvailable, 0.01),
+        (psycopg.errors.QueryCanceled, 0.01),
+        (psycopg.errors.AdminShutdown, 0.01),
+        (psycopg.errors.CannotConnectNow, 0.01),
+        (psycopg.errors.InvalidSchemaName, 3600),
+        (psycopg.errors.InsufficientPrivilege, 3600),
+        (psycopg.errors.UndefinedFunction, 3600),
+        (psycopg.errors.RaiseException, 3600),
+    ],
+)
+def test_what_passes_is_tried_again_soon(
+    kind: type[psycopg.Error], pause: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pumping, "REFUSED_SECONDS", 3600)
+    assert pumping.pause_after(kind()) == pause
+
+
+def test_a_round_that_was_in_anothers_way_costs_a_moment(
+    database: str,
+    connection: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pumping, "REFUSED_SECONDS", 3600.0)
+    fails = BROKEN.replace("''out of order''", "''busy'' using errcode = ''55P03''")
+    run(
+        database,
+        (lambda: connection.execute(fails.encode()), "failed", "busy"),
+        (lambda: connection.execute(ALONE), "ok", "another is the leader"),
     )
 
 

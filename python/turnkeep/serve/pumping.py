@@ -24,6 +24,9 @@ SERVER_SECONDS = 5.0
 """When the server itself gives a round up."""
 REFUSED_SECONDS = 30.0
 """Until what the server has refused is tried again: each time is a line in its log."""
+PASSING = ("08", "40", "53", "55P03", "57")
+"""SQLSTATEs, or classes of them, of what passes by itself: a connection that was ended,
+a transaction that was in another's way, a server without room, or that restarts."""
 LATE_SECONDS = 60.0
 
 
@@ -54,11 +57,12 @@ class Pump:
                 self._say("failed", f"no answer in {ROUND_SECONDS:g} seconds")
             except psycopg.Error as error:
                 self._fail(error)
-                if error.sqlstate is not None:
-                    await asyncio.sleep(REFUSED_SECONDS)
+                await asyncio.sleep(pause_after(error))
+                continue
             except msgspec.ValidationError as error:
                 self._say("failed", f"the database is of another release: {error}")
                 await asyncio.sleep(REFUSED_SECONDS)
+                continue
             else:
                 self._told += pumped.events
                 told = f"told of {self._told:,} events"
@@ -106,3 +110,10 @@ class Pump:
     def _say(self, status: Status, message: str) -> None:
         self._ended_at = time.monotonic()
         self._finding = Finding(status, message, {"told": self._told})
+
+
+def pause_after(error: psycopg.Error) -> float:
+    """Give the seconds until a round that failed so is tried again."""
+    sqlstate = error.sqlstate
+    passes = sqlstate is None or sqlstate.startswith(PASSING)
+    return EVERY_SECONDS if passes else REFUSED_SECONDS
