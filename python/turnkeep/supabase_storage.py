@@ -144,8 +144,21 @@ def _translated(about: str) -> Iterator[None]:
     except StorageApiError as cause:
         status = str(cause.status)
         kind = _Exists if status == "409" else BY_STATUS.get(status, CallError)
-        raise kind(cause.message, where=WHERE, detail=about) from cause
+        raise kind(_said(cause), where=WHERE, detail=about) from cause
     except httpx.TransportError as cause:
         raise Unavailable(
             str(cause) or type(cause).__name__, where=WHERE, detail=about
         ) from cause
+
+
+def _said(cause: StorageApiError) -> str:
+    """Give the API's message; what is no JSON is the page of a proxy before it."""
+    origin: BaseException | None = cause
+    while origin is not None and not isinstance(origin, httpx.HTTPStatusError):
+        origin = origin.__cause__ or origin.__context__
+    if origin is None:
+        return cause.message
+    response = origin.response
+    if "json" in response.headers.get("content-type", ""):
+        return cause.message
+    return f"HTTP {response.status_code} {response.reason_phrase}".rstrip()

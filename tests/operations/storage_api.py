@@ -16,7 +16,7 @@ import psycopg
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 MOST = 1000
+BAD_GATEWAY = 502
 KEY = "the secret key"
 TABLE = """
     create schema storage;
@@ -51,9 +52,9 @@ class StorageApi:
     batches: list[int] = field(default_factory=list)
     """How many paths each call named."""
     refused: dict[str, int] = field(default_factory=dict)
-    """Bucket to the HTTP status that it is answered with."""
+    """Bucket to the HTTP status that it is answered with; 502 as by a proxy."""
 
-    async def delete(self, request: Request) -> JSONResponse:
+    async def delete(self, request: Request) -> Response:
         """`DELETE /object/{bucket}`."""
         bucket_id = request.path_params["bucket"]
         paths = (await request.json())["prefixes"]
@@ -125,6 +126,8 @@ def storage_api(database: str) -> Iterator[StorageApi]:
         listener.close()
 
 
-def _error(status: int, error: str) -> JSONResponse:
+def _error(status: int, error: str) -> Response:
+    if status == BAD_GATEWAY:
+        return HTMLResponse("<html>\n<h1>Bad\nGateway</h1>\n</html>", status)
     document = {"statusCode": str(status), "error": error, "message": error}
     return JSONResponse(document, status)
