@@ -7,6 +7,7 @@ Supabase project, or any PostgREST.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -114,8 +115,20 @@ def find_service(url: str) -> Project:
 
 
 def rest_url(url: str) -> str:
-    """Give the URL of the REST API: Supabase's path, unless the URL has its own."""
-    parts = urlsplit(url)
+    """Give the URL of the REST API: Supabase's path, unless the URL has its own.
+
+    :raises turnkeep.errors.Misconfigured: it is no URL
+    """
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        is_url = re.fullmatch(rb"[!-~]+", host) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise Misconfigured(
+            "this is no URL", where=url, hint="pass https://PROJECT.supabase.co"
+        )
     return url.rstrip("/") if parts.path.strip("/") else url.rstrip("/") + REST_PATH
 
 

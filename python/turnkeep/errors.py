@@ -95,7 +95,11 @@ class Closed(CallError):
 
 
 class Unreachable(Unavailable):
-    """Nobody answered at the first attempt: most likely it is named wrongly."""
+    """The first connection of all failed: most likely something is named wrongly."""
+
+
+class Unanswered(Unreachable):
+    """Nobody answered the first attempt at all; whoever is to may be starting."""
 
 
 BY_SQLSTATE: dict[str, type[CallError]] = {

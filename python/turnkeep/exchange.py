@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from turnkeep.errors import CallError, Unavailable, Unreachable
+from turnkeep.errors import CallError, Unanswered, Unavailable, Unreachable
 from turnkeep.replies import AppendedTurn, LinkedFiles
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ logger = logging.getLogger("turnkeep.client")
 logger.addHandler(logging.NullHandler())
 
 RETRY_BUDGET_SECONDS = 30.0
+START_SECONDS = 5.0
+"""How long one who starts may take to listen; after that it is named wrongly."""
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 
@@ -75,7 +77,7 @@ class Attempts:
         self.what = what
         self.policy = policy
         self._made = 0
-        self._deadline = 0.0
+        self._failed_at = 0.0
 
     def failed(self, error: CallError) -> float:
         """Give the seconds to wait before the next attempt.
@@ -88,11 +90,9 @@ class Attempts:
         now = monotonic()
         self._made += 1
         if self._made == 1:
-            self._deadline = now + self.policy.retry_budget
-        # What was never reached is most likely named wrongly: not tried again.
-        if not isinstance(error, Unavailable) or isinstance(error, Unreachable):
-            self._give_up(error)
-        if self._made > 1 and now >= self._deadline:
+            self._failed_at = now
+        patience = self._patience(error)
+        if patience is None or (self._made > 1 and now >= self._failed_at + patience):
             self._give_up(error)
         self.policy.note_retry(self.what)
         logger.warning(
@@ -102,6 +102,18 @@ class Attempts:
             return 0.0
         longest = FIRST_PAUSE_SECONDS * 2.0 ** min(self._made - 1, 10)
         return uniform(0, min(longest, LONGEST_PAUSE_SECONDS))  # noqa: S311  no secret
+
+    def _patience(self, error: CallError) -> float | None:
+        """Give the seconds for further attempts; None: not even one."""
+        budget = self.policy.retry_budget
+        match error:
+            case Unanswered():
+                return min(budget, START_SECONDS)
+            case Unreachable():
+                return None
+            case Unavailable():
+                return budget
+        return None
 
     def _give_up(self, error: CallError) -> None:
         logger.error("%s", error)

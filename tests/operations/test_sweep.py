@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from operations.dying_sweeper import sweep_and_die
-from operations.storage_api import KEY, storage_api
+from operations.storage_api import BAD_GATEWAY, KEY, storage_api
+from turnkeep import exchange
 from turnkeep.calls import append_turn, cache_put, register_files
 from turnkeep.cli import cli
 from turnkeep.client import Client
@@ -25,6 +27,7 @@ from turnkeep.errors import Misconfigured, NotDeployed, TurnkeepError, Unavailab
 from turnkeep.storage import DirectoryStorage
 from turnkeep.supabase_storage import SupabaseStorage
 from turnkeep.sweep import Sweeper, Swept
+from turnkeep.transports import postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -287,7 +290,7 @@ def test_what_was_uploaded_again_stays(
 
 
 @pytest.mark.bare
-@pytest.mark.parametrize("status", [403, 503])
+@pytest.mark.parametrize("status", [403, BAD_GATEWAY, 503])
 def test_a_bucket_that_is_refused_is_tried_again_later(
     client: Client,
     connection: psycopg.Connection[Any],
@@ -304,8 +307,10 @@ def test_a_bucket_that_is_refused_is_tried_again_later(
     failed = connection.execute(
         "select distinct last_error from turnkeep.storage_deletions"
     ).fetchall()
-    assert len(failed) == 1
-    assert "generated-files" in failed[0][0]
+    said = "HTTP 502 Bad Gateway" if status == BAD_GATEWAY else "Refused"
+    reason = f"storage: {said}: bucket generated-files"
+    assert failed == [(reason,)]
+    assert str(swept).endswith(f"2 objects to be tried again: {reason}")
     api.refused.clear()
     end_leases(connection)
     assert Sweeper(client, supabase, grace=NOW).sweep().objects == 2
@@ -480,7 +485,9 @@ def test_a_database_that_is_none_or_is_not_ready_is_said_in_words(
     empty_database: str,
     root: Path,
     options: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(exchange, "START_SECONDS", 0)
     options = ("--storage", str(root), *options)
     for url, kind, words in (
         ("nonsense", Misconfigured, "nonsense"),
@@ -491,6 +498,23 @@ def test_a_database_that_is_none_or_is_not_ready_is_said_in_words(
         answer = run("sweep", url, *options)
         assert isinstance(answer.exception, kind)
         assert words in str(answer.exception)
+
+
+@pytest.mark.parametrize("options", [("--dry-run",), ("--reconcile",)])
+@pytest.mark.parametrize(("limit", "own"), [(2, ""), (3600, "connect_timeout=2")])
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever(
+    root: Path,
+    options: tuple[str, ...],
+    limit: int,
+    own: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(postgresql, "CONNECT_TIMEOUT_SECONDS", limit)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"host=127.0.0.1 port={silent.getsockname()[1]} {own}"
+        answer = run("sweep", url, "--storage", str(root), *options)
+    assert isinstance(answer.exception, Unavailable)
+    assert "timeout" in str(answer.exception)
 
 
 def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,15 @@ def test_supabases_path_is_added_where_there_is_none(url: str, rest: str) -> Non
     assert rest_url(url) == rest
 
 
+@pytest.mark.parametrize(
+    "url", ["https://", "https://[::1", "http://h:x", "http://h:0", "http://a b"]
+)
+def test_what_is_no_url_is_said(url: str) -> None:
+    with pytest.raises(Misconfigured, match="no URL") as raised:
+        find_address(url, key="k")
+    assert raised.value.where == url
+
+
 def test_two_ways_to_write_a_server_are_one_address() -> None:
     assert find_address("postgresql://u@h/d") == find_address("user=u host=h dbname=d")
     assert find_address("postgresql://u@h/d") != find_address("postgresql://x@h/d")

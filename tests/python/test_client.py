@@ -293,20 +293,6 @@ def test_a_database_without_turnkeep_says_so(empty_database: str) -> None:
     assert "turnkeep deploy" in str(raised.value)
 
 
-def test_what_cannot_be_reached_is_unavailable_at_once(database: str) -> None:
-    for wrong, said in (
-        ({"dbname": "no_such_database"}, "no_such_database"),
-        ({"host": "/nowhere"}, "/nowhere"),
-        ({"user": "nobody_of_that_name"}, "nobody_of_that_name"),
-    ):
-        conninfo = make_conninfo(database, **wrong)
-        began = time.monotonic()
-        with Client(conninfo) as client, pytest.raises(Unavailable, match=said):
-            client(get_thread("c"))
-        assert time.monotonic() - began < 5
-        assert client.retries == 0
-
-
 def test_a_reply_of_another_form_is_no_success(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,7 +360,7 @@ def test_one_process_has_one_client_and_one_pool_for_a_database(
         clients = set(threads.map(talk, range(64)))
     try:
         assert len(clients) == len(made) == 1
-        assert probes == [database]
+        assert len(probes) == 1
         assert Client.shared(make_conninfo(database)) in clients
         assert Client.shared(make_conninfo(database, user="x")) not in clients
         count = connection.execute(

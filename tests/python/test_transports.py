@@ -30,7 +30,6 @@ from turnkeep.errors import (
     TooLarge,
     Unavailable,
     Unprocessable,
-    Unreachable,
 )
 from turnkeep.transports import postgresql
 
@@ -308,18 +307,6 @@ def test_keys_of_both_kinds_and_tokens_decide_who_calls(
         expired = caller.client.signed_in(gateway.user_token(expires_in=-3600))
         with pytest.raises(Forbidden, match="expired"):
             replace(caller, client=expired)(get_thread("c"))
-
-
-@pytest.mark.parametrize("make", [connect, connect_async])
-def test_a_gateway_that_was_never_there_is_unreachable_at_once(make: Any) -> None:
-    client = make("http://127.0.0.1:9", key="sb_secret_1")
-    call = get_thread("c")
-    with asyncio.Runner() as runner:
-        ask = client if isinstance(client, Client) else lambda c: runner.run(client(c))
-        with pytest.raises(Unreachable) as raised:
-            ask(call)
-    assert raised.value.hint
-    assert client.retries == 0
 
 
 @pytest.mark.parametrize("make", [connect, connect_async])

@@ -330,14 +330,12 @@ def _connected(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
     import psycopg  # noqa: PLC0415
 
     from turnkeep.transports.postgresql import (  # noqa: PLC0415
-        CONNECT_TIMEOUT_SECONDS,
         translate,
+        with_timeout,
     )
 
     try:
-        connection = psycopg.connect(
-            conninfo, autocommit=True, connect_timeout=CONNECT_TIMEOUT_SECONDS
-        )
+        connection = psycopg.connect(with_timeout(conninfo), autocommit=True)
     except psycopg.OperationalError as error:
         raise Unavailable(
             str(error).strip(), hint="is the server running, and is the URL right?"

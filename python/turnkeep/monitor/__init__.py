@@ -19,6 +19,7 @@ import psycopg
 from turnkeep.calls import list_events, pump_events
 from turnkeep.errors import Unavailable
 from turnkeep.monitor.reporting import Reporter
+from turnkeep.transports.postgresql import with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -48,7 +49,6 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "turnkeep_events"
 EVERY_SECONDS = 1.0
-CONNECT_TIMEOUT_SECONDS = 10
 
 
 def follow(  # noqa: PLR0913  each is a choice of its own
@@ -108,7 +108,7 @@ class Listener:
 
     def __init__(self, conninfo: str) -> None:
         """Say where to listen; the connection is made by the first wait."""
-        self._conninfo = conninfo
+        self._conninfo = with_timeout(conninfo)
         self._connection: psycopg.Connection[Any] | None = None
 
     def wait(self, seconds: float) -> bool:
@@ -116,11 +116,7 @@ class Listener:
         end = time.monotonic() + seconds
         try:
             if self._connection is None:
-                self._connection = psycopg.connect(
-                    self._conninfo,
-                    autocommit=True,
-                    connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                )
+                self._connection = psycopg.connect(self._conninfo, autocommit=True)
                 self._connection.execute(f"listen {CHANNEL}")
                 # Between the last read and now a hint may have come to nobody.
                 return True
@@ -160,7 +156,7 @@ class AsyncListener:
 
     def __init__(self, conninfo: str) -> None:
         """Say where to listen; the connection is made by the first wait."""
-        self._conninfo = conninfo
+        self._conninfo = with_timeout(conninfo)
         self._connection: psycopg.AsyncConnection[Any] | None = None
 
     async def wait(self, seconds: float) -> bool:
@@ -169,9 +165,7 @@ class AsyncListener:
         try:
             if self._connection is None:
                 self._connection = await psycopg.AsyncConnection.connect(
-                    self._conninfo,
-                    autocommit=True,
-                    connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                    self._conninfo, autocommit=True
                 )
                 await self._connection.execute(f"listen {CHANNEL}")
                 return True

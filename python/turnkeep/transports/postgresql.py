@@ -18,8 +18,8 @@ from weakref import WeakSet
 import msgspec
 import psycopg
 from psycopg import AsyncRawCursor, RawCursor, sql
-from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import PGconn, Ping, TransactionStatus
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
 
 from turnkeep.errors import (
@@ -27,6 +27,7 @@ from turnkeep.errors import (
     Closed,
     Misconfigured,
     NotDeployed,
+    Unanswered,
     Unavailable,
     Unprocessable,
     Unreachable,
@@ -142,7 +143,7 @@ class PostgreSQL(OverPool):
         A restarted server leaves a pool full of them; each would cost an attempt.
         """
         if is_loss(error):
-            self._pool.pool.check()
+            self._pool.check()
 
     def close(self) -> None:
         """Close the pool for good."""
@@ -187,7 +188,7 @@ class AsyncPostgreSQL(OverPool):
     async def recover(self, error: CallError) -> None:
         """Replace dead connections after one was lost."""
         if is_loss(error):
-            await self._pool.pool.check()
+            await self._pool.check()
 
     async def close(self) -> None:
         """Close the pool for good."""
@@ -220,22 +221,25 @@ class LazyPool:
     def get(self) -> ConnectionPool[Any]:
         """Give the pool, open.
 
-        :raises turnkeep.errors.Unreachable: the first connection of all failed
+        :raises turnkeep.errors.Unavailable: the first connection of all failed
         """
         if not self._is_open:
             with self._lock:
                 if not self._is_open:
+                    conninfo = with_timeout(self._description["conninfo"])
                     try:
                         # A pool tells nobody why it cannot connect; a connection does.
-                        psycopg.connect(
-                            self._description["conninfo"],
-                            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                        ).close()
+                        psycopg.connect(conninfo).close()
                     except psycopg.Error as cause:
-                        raise unreachable(cause) from cause
+                        raise unreachable(cause, conninfo) from cause
                     self.pool.open()
                     self._is_open = True
         return self.pool
+
+    def check(self) -> None:
+        """Replace dead connections, if there are any yet."""
+        if self._is_open:
+            self.pool.check()
 
     def close(self) -> None:
         """Close the pool for good."""
@@ -298,18 +302,18 @@ class AsyncLazyPool:
     async def get(self) -> AsyncConnectionPool[Any]:
         """Give the pool, open.
 
-        :raises turnkeep.errors.Unreachable: the first connection of all failed
+        :raises turnkeep.errors.Unavailable: the first connection of all failed
         """
         if not self._is_open:
             async with self._lock:
                 if not self._is_open:
+                    conninfo = with_timeout(self._description["conninfo"])
                     try:
-                        connection = await psycopg.AsyncConnection.connect(
-                            self._description["conninfo"],
-                            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                        )
+                        connection = await psycopg.AsyncConnection.connect(conninfo)
                     except psycopg.Error as cause:
-                        raise unreachable(cause) from cause
+                        raise await asyncio.to_thread(
+                            unreachable, cause, conninfo
+                        ) from cause
                     await connection.close()
                     # Not none: who made it was cancelled while waiting.
                     if self._keeper is None:
@@ -317,6 +321,11 @@ class AsyncLazyPool:
                     await self._kept.wait()
                     self._is_open = True
         return self.pool
+
+    async def check(self) -> None:
+        """Replace dead connections, if there are any yet."""
+        if self._is_open:
+            await self.pool.check()
 
     async def close(self) -> None:
         """Close the pool for good."""
@@ -374,6 +383,12 @@ def pool_description(
         "reconnect_timeout": RECONNECT_SECONDS,
         "open": False,
     }
+
+
+def with_timeout(conninfo: str) -> str:
+    """Give it with CONNECT_TIMEOUT_SECONDS, unless it has a limit of its own."""
+    limit = {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
+    return make_conninfo(conninfo, **(limit | conninfo_to_dict(conninfo)))
 
 
 def send(connection: psycopg.Connection[Any], call: Call[Any]) -> bytes:
@@ -470,9 +485,16 @@ def is_loss(error: CallError) -> bool:
     return sqlstate is None or sqlstate.startswith(("08", "57P"))
 
 
-def unreachable(cause: psycopg.Error) -> Unreachable:
-    """Give the failure of a first connection as one of ours."""
-    return Unreachable(
+def unreachable(cause: psycopg.Error, conninfo: str) -> Unavailable:
+    """Give the failure of a first connection as one of ours.
+
+    psycopg does not tell the SQLSTATE of a refusal; libpq's ping knows what it means.
+    """
+    is_silent = isinstance(cause, psycopg.errors.ConnectionTimeout)
+    said = Ping.NO_RESPONSE if is_silent else PGconn.ping(conninfo.encode())
+    if said == Ping.REJECT:
+        return Unavailable(str(cause).strip(), sqlstate="57P03")
+    return (Unanswered if said == Ping.NO_RESPONSE else Unreachable)(
         str(cause).strip(),
         hint="check the address, the user and the password, and that the server is "
         "running",

@@ -24,9 +24,9 @@ from turnkeep.errors import (
     Forbidden,
     Misconfigured,
     NotDeployed,
+    Unanswered,
     Unavailable,
     Unprocessable,
-    Unreachable,
     class_for,
 )
 from turnkeep.supabase_storage import SupabaseStorage
@@ -42,7 +42,7 @@ Session = TypeVar("Session", httpx.Client, httpx.AsyncClient)
 CONNECT_TIMEOUT_SECONDS = 10.0
 REPLY_TIMEOUT_SECONDS = 65.0
 """Supabase itself gives up after 60."""
-FAILURES = (APIError, httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError)
+FAILURES = (APIError, httpx.HTTPError, UnicodeEncodeError)
 """All that sending a call may raise."""
 BY_CODE: dict[str, type[CallError]] = {
     "502": Unavailable,
@@ -299,7 +299,7 @@ def subject_of(token: str) -> UUID | None:
 
 
 def translate(
-    cause: APIError | httpx.HTTPError | httpx.InvalidURL | UnicodeEncodeError,
+    cause: APIError | httpx.HTTPError | UnicodeEncodeError,
     function: str,
     pool: HTTPPool[Any],
 ) -> CallError:
@@ -314,15 +314,15 @@ def translate(
             str(cause) or f"HTTP {status}", where=function, detail=f"HTTP {status}"
         )
     if not isinstance(cause, APIError):
-        # Until somebody has answered, the address is most likely wrong.
-        is_new = not pool.has_answered and isinstance(
-            cause, httpx.ConnectError | httpx.ConnectTimeout | httpx.InvalidURL
+        # Until somebody has answered, the address may be wrong.
+        is_first = not pool.has_answered and isinstance(
+            cause, httpx.ConnectError | httpx.ConnectTimeout
         )
-        return (Unreachable if is_new else Unavailable)(
+        return (Unanswered if is_first else Unavailable)(
             str(cause) or type(cause).__name__,
             where=function,
             detail=pool.url,
-            hint="check the project's URL" if is_new else None,
+            hint="check the project's URL" if is_first else None,
         )
     pool.has_answered = True
     code = str(cause.code or "")

@@ -1,0 +1,147 @@
+"""A first call comes before its server is there, or before it takes connections."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from support.proxy import proxied
+from support.servers import servers
+from turnkeep import exchange
+from turnkeep.calls import get_thread
+from turnkeep.client import Client, connect, connect_async
+from turnkeep.embedded.account import Account
+from turnkeep.embedded.throwaway import FORGETFUL, throwaway
+from turnkeep.errors import NotDeployed, Unanswered, Unavailable, Unreachable
+from turnkeep.transports import postgresql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.running import Gateway
+    from turnkeep.embedded.cluster import Cluster
+
+CALL = get_thread("c")
+SETTINGS = {"hot_standby": "off", "wal_level": "replica"}
+"""With which a server in recovery says that it takes no connections yet: 57P03."""
+MAKERS = pytest.mark.parametrize("make", [connect, connect_async])
+
+
+@pytest.fixture(scope="module")
+def stopped() -> Iterator[Cluster]:
+    """Give a server that does not run."""
+    with throwaway(next(iter(servers().values())), SETTINGS) as cluster:
+        cluster.stop()
+        yield cluster
+
+
+def ask(client: Any) -> Any:
+    """Send the call and close the client, of either kind."""
+    if isinstance(client, Client):
+        with client:
+            return client(CALL)
+
+    async def wait() -> Any:
+        async with client:
+            return await client(CALL)
+
+    return asyncio.run(wait())
+
+
+@MAKERS
+def test_a_server_that_starts_is_waited_for(
+    stopped: Cluster, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (stopped.data / "standby.signal").touch()
+    account = Account.for_server(stopped.data)
+
+    def run() -> None:
+        """Start it, and stay: the server dies with the thread that made it."""
+        binaries = next(iter(servers().values())).within_reach(
+            account, stopped.directory
+        )
+        stopped.launch(
+            binaries, account, FORGETFUL | SETTINGS, dies_with_us=True
+        ).wait()
+
+    server = Thread(target=run)
+    seen: list[type[Unavailable]] = []
+    unreachable = postgresql.unreachable
+
+    def note(*arguments: Any) -> Unavailable:
+        """Let the server get on once the client has met it as it is."""
+        error = unreachable(*arguments)
+        if not seen:
+            server.start()
+        elif type(error) is Unavailable and (pid := stopped.postmaster()):
+            (stopped.data / "promote").touch()
+            os.kill(pid, signal.SIGUSR1)
+        seen.append(type(error))
+        return error
+
+    monkeypatch.setattr(postgresql, "unreachable", note)
+    monkeypatch.setattr(exchange, "START_SECONDS", 60)
+    try:
+        client = make(stopped.url("postgres"), retry_budget=60)
+        with pytest.raises(NotDeployed):
+            ask(client)
+    finally:
+        stopped.stop()
+        server.join()
+    assert seen[0] is Unanswered
+    assert seen[-1] is Unavailable
+    assert client.retries == len(seen)
+
+
+@MAKERS
+def test_nobody_is_waited_for_longer_than_a_start_takes(
+    stopped: Cluster, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "START_SECONDS", 0.05)
+    for target in (stopped.url("postgres"), "http://127.0.0.1:9"):
+        client = make(target, **({"key": "k"} if target.startswith("http") else {}))
+        with pytest.raises(Unanswered) as raised:
+            ask(client)
+        assert raised.value.hint
+        assert client.retries > 0
+
+
+@MAKERS
+def test_a_gateway_that_starts_is_waited_for(
+    gateway: Gateway, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "START_SECONDS", 60)
+    with proxied(int(gateway.url.rpartition(":")[2])) as proxy:
+        proxy.cut()
+
+        class Starter:
+            def retried(self, _: str) -> None:
+                proxy.listen()
+
+            def ended(self, *_: object) -> None:
+                pass
+
+        client = make(
+            f"http://127.0.0.1:{proxy.port}",
+            key=gateway.service_key,
+            observer=Starter(),
+        )
+        assert ask(client) is None
+        assert client.retries > 0
+
+
+@MAKERS
+def test_who_is_not_let_in_hears_so_at_once(database: str, make: Any) -> None:
+    for wrong in ({"dbname": "no_such_database"}, {"user": "nobody_of_that_name"}):
+        client = make(make_conninfo(database, **wrong))
+        with pytest.raises(Unreachable, match=next(iter(wrong.values()))) as raised:
+            ask(client)
+        assert type(raised.value) is Unreachable
+        assert raised.value.hint
+        assert client.retries == 0
