@@ -8,44 +8,45 @@ out and passing None both mean the default that the database function declares.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta  # noqa: TC003  msgspec reads the annotations
-from typing import Any, Generic, NotRequired, Required, TypedDict, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, NotRequired, Required, TypedDict, TypeVar
 from uuid import UUID, uuid4
 
-import msgspec
+from turnkeep import functions
+from turnkeep.replies import FileType, Role  # noqa: TC001  for who reads annotations
 
-from turnkeep.replies import (
-    AppendedTurn,
-    CachedResponse,
-    ClaimedDeletions,
-    CleanedUp,
-    ConversationPage,
-    DeletedConversation,
-    EventPage,
-    EventsSetting,
-    FileType,
-    FinishedDeletions,
-    ForgottenOwner,
-    Health,
-    IndexedMessages,
-    LinkedFiles,
-    MatchPage,
-    Metrics,
-    NearestResponse,
-    PrunedEvents,
-    PumpedEvents,
-    PurgedResponses,
-    RecordedEvents,
-    RegisteredFiles,
-    Role,
-    SearchLanguage,
-    StoredResponse,
-    Thread,
-    TruncatedThread,
-    UnlinkedFiles,
-    UpsertedConversation,
-)
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from turnkeep.replies import (
+        AppendedTurn,
+        CachedResponse,
+        ClaimedDeletions,
+        CleanedUp,
+        ConversationPage,
+        DeletedConversation,
+        EventPage,
+        EventsSetting,
+        FinishedDeletions,
+        ForgottenOwner,
+        Health,
+        IndexedMessages,
+        LinkedFiles,
+        MatchPage,
+        Metrics,
+        NearestResponse,
+        PrunedEvents,
+        PumpedEvents,
+        PurgedResponses,
+        RecordedEvents,
+        RegisteredFiles,
+        SearchLanguage,
+        StoredResponse,
+        Thread,
+        TruncatedThread,
+        UnlinkedFiles,
+        UpsertedConversation,
+    )
 
 Reply = TypeVar("Reply")
 Metadata = Mapping[str, object]
@@ -90,31 +91,11 @@ class NewEvent(TypedDict, total=False):
     payload: Metadata
 
 
-@dataclass(frozen=True, eq=False)
-class Function(Generic[Reply]):
-    """A function of schema `public`: its arguments in order, and its reply."""
-
-    name: str
-    parameters: Mapping[str, str]
-    """Argument name to PostgreSQL type, in the function's own order."""
-    reply: Any
-    """The type of the reply: a dataclass, or a union of one with None."""
-    returns_table: bool = False
-    """It returns rows (always exactly one) and not one jsonb."""
-    request_argument: str | None = None
-    """The argument without which sending the call twice would do it twice."""
-    decoder: msgspec.json.Decoder[Reply] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Build the decoder once: it is the larger part of reading a reply."""
-        object.__setattr__(self, "decoder", msgspec.json.Decoder(self.reply))
-
-
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Reply]):
     """One function and its arguments by name; a transport sends it."""
 
-    function: Function[Reply]
+    function: functions.Function[Reply]
     arguments: Mapping[str, object]
     """Every argument of the function; None stands for its default."""
 
@@ -131,152 +112,6 @@ class Call(Generic[Reply]):
         :raises msgspec.ValidationError: it does not have the shape of the reply type
         """
         return self.function.decoder.decode(reply)
-
-
-APPEND_TURN: Function[AppendedTurn] = Function(
-    "append_turn",
-    {
-        "continuation_id": "text",
-        "messages": "jsonb",
-        "files": "jsonb",
-        "request_id": "text",
-        "title": "text",
-        "metadata": "jsonb",
-        "owner_id": "uuid",
-    },
-    AppendedTurn,
-    request_argument="request_id",
-)
-GET_THREAD: Function[Thread | None] = Function(
-    "get_thread",
-    {
-        "continuation_id": "text",
-        "message_limit": "integer",
-        "before_seq": "bigint",
-        "owner_id": "uuid",
-    },
-    Thread | None,
-)
-REGISTER_FILES: Function[RegisteredFiles] = Function(
-    "register_files", {"files": "jsonb", "owner_id": "uuid"}, RegisteredFiles
-)
-LINK_FILE_TO_CONVERSATION: Function[LinkedFiles] = Function(
-    "link_file_to_conversation",
-    {"conversation_id": "uuid", "file_id": "uuid"},
-    LinkedFiles,
-)
-LINK_FILES_TO_CONVERSATION: Function[LinkedFiles] = Function(
-    "link_files_to_conversation",
-    {"conversation_id": "uuid", "file_ids": "uuid[]"},
-    LinkedFiles,
-)
-UNLINK_FILES_FROM_CONVERSATION: Function[UnlinkedFiles] = Function(
-    "unlink_files_from_conversation",
-    {"conversation_id": "uuid", "file_ids": "uuid[]"},
-    UnlinkedFiles,
-)
-CLEANUP_ORPHANED_FILES: Function[CleanedUp] = Function(
-    "cleanup_orphaned_files",
-    {"grace": "interval", "max_files": "integer", "dry_run": "boolean"},
-    CleanedUp,
-    returns_table=True,
-)
-UPSERT_CONVERSATION: Function[UpsertedConversation] = Function(
-    "upsert_conversation",
-    {
-        "continuation_id": "text",
-        "title": "text",
-        "metadata": "jsonb",
-        "owner_id": "uuid",
-    },
-    UpsertedConversation,
-)
-LIST_CONVERSATIONS: Function[ConversationPage] = Function(
-    "list_conversations",
-    {"page_size": "integer", "cursor": "text", "owner_id": "uuid"},
-    ConversationPage,
-)
-DELETE_CONVERSATION: Function[DeletedConversation] = Function(
-    "delete_conversation",
-    {"continuation_id": "text", "owner_id": "uuid"},
-    DeletedConversation,
-)
-TRUNCATE_THREAD: Function[TruncatedThread] = Function(
-    "truncate_thread",
-    {"continuation_id": "text", "after_seq": "bigint", "owner_id": "uuid"},
-    TruncatedThread,
-)
-SEARCH_MESSAGES: Function[MatchPage] = Function(
-    "search_messages",
-    {"query": "text", "page_size": "integer", "cursor": "text", "owner_id": "uuid"},
-    MatchPage,
-)
-INDEX_MESSAGES: Function[IndexedMessages] = Function(
-    "index_messages", {"max_messages": "integer"}, IndexedMessages
-)
-SET_SEARCH_LANGUAGE: Function[SearchLanguage] = Function(
-    "set_search_language", {"language": "text"}, SearchLanguage
-)
-CLAIM_STORAGE_DELETIONS: Function[ClaimedDeletions] = Function(
-    "claim_storage_deletions",
-    {"worker": "text", "max_paths": "integer", "lease": "interval"},
-    ClaimedDeletions,
-)
-FINISH_STORAGE_DELETIONS: Function[FinishedDeletions] = Function(
-    "finish_storage_deletions",
-    {"worker": "text", "done": "uuid[]", "failed": "jsonb"},
-    FinishedDeletions,
-)
-FORGET_OWNER: Function[ForgottenOwner] = Function(
-    "forget_owner", {"owner_id": "uuid", "max_rows": "integer"}, ForgottenOwner
-)
-HEALTH: Function[Health] = Function("health", {}, Health)
-LIST_EVENTS: Function[EventPage] = Function(
-    "list_events",
-    {"cursor": "text", "page_size": "integer", "kinds": "text[]", "owner_id": "uuid"},
-    EventPage,
-)
-RECORD_EVENTS: Function[RecordedEvents] = Function(
-    "record_events", {"events": "jsonb"}, RecordedEvents
-)
-SET_EVENTS: Function[EventsSetting] = Function(
-    "set_events", {"enabled": "boolean"}, EventsSetting
-)
-PRUNE_EVENTS: Function[PrunedEvents] = Function(
-    "prune_events", {"keep": "interval", "max_events": "integer"}, PrunedEvents
-)
-PUMP_EVENTS: Function[PumpedEvents] = Function(
-    "pump_events", {"max_events": "integer"}, PumpedEvents
-)
-CACHE_GET: Function[CachedResponse | None] = Function(
-    "cache_get", {"key": "text", "owner_id": "uuid"}, CachedResponse | None
-)
-CACHE_PUT: Function[StoredResponse] = Function(
-    "cache_put",
-    {
-        "key": "text",
-        "value": "jsonb",
-        "ttl": "interval",
-        "scope": "text",
-        "embedding": "real[]",
-        "owner_id": "uuid",
-    },
-    StoredResponse,
-)
-CACHE_NEAREST: Function[NearestResponse | None] = Function(
-    "cache_nearest",
-    {
-        "scope": "text",
-        "embedding": "real[]",
-        "max_distance": "double precision",
-        "owner_id": "uuid",
-    },
-    NearestResponse | None,
-)
-CACHE_PURGE: Function[PurgedResponses] = Function(
-    "cache_purge", {"max_entries": "integer", "max_bytes": "bigint"}, PurgedResponses
-)
-METRICS: Function[Metrics] = Function("metrics", {}, Metrics)
 
 
 def append_turn(  # noqa: PLR0913  the function's own arguments, by name
@@ -299,7 +134,7 @@ def append_turn(  # noqa: PLR0913  the function's own arguments, by name
     `Unprocessable`, `InvalidArgument`, `Forbidden`.
     """
     return Call(
-        APPEND_TURN,
+        functions.APPEND_TURN,
         {
             "continuation_id": continuation_id,
             "messages": list(messages),
@@ -325,7 +160,7 @@ def get_thread(
     read before, for the page before it.
     """
     return Call(
-        GET_THREAD,
+        functions.GET_THREAD,
         {
             "continuation_id": continuation_id,
             "message_limit": message_limit,
@@ -342,7 +177,7 @@ def register_files(
 
     Fails with `TooLarge`, `Unprocessable`, `InvalidArgument`, `Forbidden`.
     """
-    return Call(REGISTER_FILES, {"files": list(files), "owner_id": owner_id})
+    return Call(functions.REGISTER_FILES, {"files": list(files), "owner_id": owner_id})
 
 
 def link_file_to_conversation(
@@ -350,7 +185,7 @@ def link_file_to_conversation(
 ) -> Call[LinkedFiles]:
     """Link one file. Fails with `NotFound` for an unknown conversation."""
     return Call(
-        LINK_FILE_TO_CONVERSATION,
+        functions.LINK_FILE_TO_CONVERSATION,
         {"conversation_id": conversation_id, "file_id": file_id},
     )
 
@@ -363,7 +198,7 @@ def link_files_to_conversation(
     Fails with `NotFound` for an unknown conversation, `TooLarge`.
     """
     return Call(
-        LINK_FILES_TO_CONVERSATION,
+        functions.LINK_FILES_TO_CONVERSATION,
         {"conversation_id": conversation_id, "file_ids": list(file_ids)},
     )
 
@@ -373,7 +208,7 @@ def unlink_files_from_conversation(
 ) -> Call[UnlinkedFiles]:
     """Remove up to 1,000 links. Fails with `NotFound` for an unknown conversation."""
     return Call(
-        UNLINK_FILES_FROM_CONVERSATION,
+        functions.UNLINK_FILES_FROM_CONVERSATION,
         {"conversation_id": conversation_id, "file_ids": list(file_ids)},
     )
 
@@ -389,7 +224,7 @@ def cleanup_orphaned_files(
     24 hours and 1,000 files by default. For the service alone, over all owners.
     """
     return Call(
-        CLEANUP_ORPHANED_FILES,
+        functions.CLEANUP_ORPHANED_FILES,
         {"grace": grace, "max_files": max_files, "dry_run": dry_run},
     )
 
@@ -406,7 +241,7 @@ def upsert_conversation(
     Fails with `TooLarge`, `Unprocessable`, `InvalidArgument`, `Forbidden`.
     """
     return Call(
-        UPSERT_CONVERSATION,
+        functions.UPSERT_CONVERSATION,
         {
             "continuation_id": continuation_id,
             "title": title,
@@ -427,7 +262,7 @@ def list_conversations(
     `page_size` is 1 to 1,000 and 50 by default; `cursor` is that of the page before.
     """
     return Call(
-        LIST_CONVERSATIONS,
+        functions.LIST_CONVERSATIONS,
         {"page_size": page_size, "cursor": cursor, "owner_id": owner_id},
     )
 
@@ -440,7 +275,7 @@ def delete_conversation(
     Fails with `Unprocessable` for what can not be a `continuation_id`.
     """
     return Call(
-        DELETE_CONVERSATION,
+        functions.DELETE_CONVERSATION,
         {"continuation_id": continuation_id, "owner_id": owner_id},
     )
 
@@ -453,7 +288,7 @@ def truncate_thread(
     Fails with `NotFound` for an unknown conversation, `Unprocessable`.
     """
     return Call(
-        TRUNCATE_THREAD,
+        functions.TRUNCATE_THREAD,
         {
             "continuation_id": continuation_id,
             "after_seq": after_seq,
@@ -477,7 +312,7 @@ def search_messages(
     Fails with `Unprocessable`, `InvalidArgument`, `Forbidden`.
     """
     return Call(
-        SEARCH_MESSAGES,
+        functions.SEARCH_MESSAGES,
         {
             "query": query,
             "page_size": page_size,
@@ -492,7 +327,7 @@ def index_messages(*, max_messages: int | None = None) -> Call[IndexedMessages]:
 
     Call it every minute or so, and again while the reply has `more`.
     """
-    return Call(INDEX_MESSAGES, {"max_messages": max_messages})
+    return Call(functions.INDEX_MESSAGES, {"max_messages": max_messages})
 
 
 def set_search_language(language: str) -> Call[SearchLanguage]:
@@ -501,7 +336,7 @@ def set_search_language(language: str) -> Call[SearchLanguage]:
     For the service alone; after a change index_messages goes through all messages
     again. Fails with `Unprocessable` for a language that the server does not know.
     """
-    return Call(SET_SEARCH_LANGUAGE, {"language": language})
+    return Call(functions.SET_SEARCH_LANGUAGE, {"language": language})
 
 
 def claim_storage_deletions(
@@ -516,7 +351,7 @@ def claim_storage_deletions(
     `finish_storage_deletions`.
     """
     return Call(
-        CLAIM_STORAGE_DELETIONS,
+        functions.CLAIM_STORAGE_DELETIONS,
         {"worker": worker, "max_paths": max_paths, "lease": lease},
     )
 
@@ -529,7 +364,7 @@ def finish_storage_deletions(
 ) -> Call[FinishedDeletions]:
     """Report what became of claimed deletions, 1,000 at most. For the service alone."""
     return Call(
-        FINISH_STORAGE_DELETIONS,
+        functions.FINISH_STORAGE_DELETIONS,
         {"worker": worker, "done": list(done), "failed": list(failed)},
     )
 
@@ -541,12 +376,12 @@ def forget_owner(
 
     For the service alone.
     """
-    return Call(FORGET_OWNER, {"owner_id": owner_id, "max_rows": max_rows})
+    return Call(functions.FORGET_OWNER, {"owner_id": owner_id, "max_rows": max_rows})
 
 
 def health() -> Call[Health]:
     """Ask whether the database answers. For everybody."""
-    return Call(HEALTH, {})
+    return Call(functions.HEALTH, {})
 
 
 def list_events(
@@ -565,7 +400,7 @@ def list_events(
     Fails with `InvalidArgument` and `Unprocessable` for a cursor of another server.
     """
     return Call(
-        LIST_EVENTS,
+        functions.LIST_EVENTS,
         {
             "cursor": cursor,
             "page_size": page_size,
@@ -580,12 +415,12 @@ def record_events(events: Iterable[NewEvent]) -> Call[RecordedEvents]:
 
     Fails with `TooLarge`, `Unprocessable`, `InvalidArgument`.
     """
-    return Call(RECORD_EVENTS, {"events": list(events)})
+    return Call(functions.RECORD_EVENTS, {"events": list(events)})
 
 
 def set_events(enabled: bool) -> Call[EventsSetting]:  # noqa: FBT001
     """Turn the writing of events on or off. For the service alone."""
-    return Call(SET_EVENTS, {"enabled": enabled})
+    return Call(functions.SET_EVENTS, {"enabled": enabled})
 
 
 def prune_events(
@@ -595,7 +430,7 @@ def prune_events(
 
     For the service alone; again while the reply has `more`.
     """
-    return Call(PRUNE_EVENTS, {"keep": keep, "max_events": max_events})
+    return Call(functions.PRUNE_EVENTS, {"keep": keep, "max_events": max_events})
 
 
 def pump_events(*, max_events: int | None = None) -> Call[PumpedEvents]:
@@ -603,7 +438,7 @@ def pump_events(*, max_events: int | None = None) -> Call[PumpedEvents]:
 
     Call it every second or so, and again while the reply has `more`.
     """
-    return Call(PUMP_EVENTS, {"max_events": max_events})
+    return Call(functions.PUMP_EVENTS, {"max_events": max_events})
 
 
 def cache_get(key: str, *, owner_id: UUID | None = None) -> Call[CachedResponse | None]:
@@ -611,7 +446,7 @@ def cache_get(key: str, *, owner_id: UUID | None = None) -> Call[CachedResponse 
 
     Fails with `Unprocessable` when the key is not a SHA-256.
     """
-    return Call(CACHE_GET, {"key": key, "owner_id": owner_id})
+    return Call(functions.CACHE_GET, {"key": key, "owner_id": owner_id})
 
 
 def cache_put(  # noqa: PLR0913  the function's own arguments, by name
@@ -629,7 +464,7 @@ def cache_put(  # noqa: PLR0913  the function's own arguments, by name
     `Unprocessable`, `InvalidArgument`.
     """
     return Call(
-        CACHE_PUT,
+        functions.CACHE_PUT,
         {
             "key": key,
             "value": value,
@@ -653,7 +488,7 @@ def cache_nearest(
     For the service alone. Fails with `Unprocessable` where pgvector is not installed.
     """
     return Call(
-        CACHE_NEAREST,
+        functions.CACHE_NEAREST,
         {
             "scope": scope,
             "embedding": list(embedding),
@@ -670,9 +505,11 @@ def cache_purge(
 
     1,000 a call by default; again while the reply has `more`.
     """
-    return Call(CACHE_PURGE, {"max_entries": max_entries, "max_bytes": max_bytes})
+    return Call(
+        functions.CACHE_PURGE, {"max_entries": max_entries, "max_bytes": max_bytes}
+    )
 
 
 def metrics() -> Call[Metrics]:
     """Ask how the store is doing. For the service alone."""
-    return Call(METRICS, {})
+    return Call(functions.METRICS, {})

@@ -9,9 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-import turnkeep.calls
 from support.functions import public_functions
-from turnkeep.calls import Function
+from turnkeep.functions import FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,11 +21,6 @@ if TYPE_CHECKING:
     from gateway.running import Gateway
     from support.functions import PublicFunction
 
-REPLIES = {
-    function.name: function
-    for function in vars(turnkeep.calls).values()
-    if isinstance(function, Function)
-}
 SAMPLES = {
     "after_seq": 1,
     "before_seq": 2,
@@ -175,7 +169,7 @@ def test_all_arguments_work_for_whom_the_function_is(
                 arguments = world.arguments(function) if role != "anon" else {}
                 answer = world.call(function.name, arguments, role)
                 assert answer.status_code == 200, answer.text
-                reply = REPLIES[function.name]
+                reply = FUNCTIONS[function.name]
                 if reply.returns_table:
                     (row,) = answer.json()
                     assert row

@@ -15,18 +15,14 @@ from uuid import uuid4
 import pytest
 
 from turnkeep import calls
-from turnkeep.calls import Call, Function
 from turnkeep.client import send
+from turnkeep.functions import CACHE_NEAREST, FUNCTIONS, METRICS
 
 if TYPE_CHECKING:
     import psycopg
 
+    from turnkeep.calls import Call
 
-FUNCTIONS = {
-    function.name: function
-    for function in vars(calls).values()
-    if isinstance(function, Function)
-}
 
 SURFACE = """
     select
@@ -201,9 +197,9 @@ def test_metrics_have_the_fields_of_their_types(
     assert reply.events.recent.kinds == {"turn_appended": 1}
     assert reply.connections.count > 0
     document = json.loads(send(connection, calls.metrics()))
-    assert document.keys() == shape(calls.METRICS.reply).keys()
+    assert document.keys() == shape(METRICS.reply).keys()
     for part in ("orphans", "outbox", "events", "connections"):
-        assert document[part].keys() == shape(calls.METRICS.reply)[part].keys()
+        assert document[part].keys() == shape(METRICS.reply)[part].keys()
 
 
 @pytest.mark.parametrize("with_pgvector", [False, True])
@@ -228,7 +224,7 @@ def test_the_nearest_answer_has_the_fields_of_its_type(
     reply = nearest.decode(send(connection, nearest))
     assert reply is not None
     assert (reply.value, 0 < reply.distance < 0.05) == (0, True)
-    model = shape(calls.CACHE_NEAREST.reply)
+    model = shape(CACHE_NEAREST.reply)
     assert keys(json.loads(send(connection, nearest)), model) == model
     far = calls.cache_nearest("1" * 64, [1.0, 1.0])
     assert far.decode(send(connection, far)) is None

@@ -13,9 +13,10 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from turnkeep import calls
 from turnkeep.bundle import project_directory
 from turnkeep.cache import redis
+from turnkeep.calls import metrics
+from turnkeep.functions import FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -216,7 +217,7 @@ async def check_events(sessions: Sessions) -> Finding:
 async def check_metrics(sessions: Sessions) -> Finding:
     """Look whether the store tells the figures that the page and Prometheus show."""
     try:
-        found = await sessions(calls.metrics())
+        found = await sessions(metrics())
     except msgspec.ValidationError as error:
         return Finding("warning", f"metrics() is of another release: {error}")
     return Finding("ok", f"of release {found.schema_version}")
@@ -304,8 +305,7 @@ def signatures() -> list[str]:
     """Give every function that this release calls, as PostgreSQL writes it."""
     return [
         f"public.{each.name}({', '.join(each.parameters.values())})"
-        for each in vars(calls).values()
-        if isinstance(each, calls.Function)
+        for each in FUNCTIONS.values()
     ]
 
 

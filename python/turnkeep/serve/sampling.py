@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import msgspec
 import psycopg
 
-from turnkeep.calls import METRICS
+from turnkeep.functions import METRICS
 from turnkeep.health.checks import reason
 
 if TYPE_CHECKING:

@@ -37,7 +37,8 @@ from turnkeep.errors import (
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from turnkeep.calls import Call, Function
+    from turnkeep.calls import Call
+    from turnkeep.functions import Function
     from turnkeep.storage import Storage
 
 CONNECT_TIMEOUT_SECONDS = 10

@@ -1,0 +1,216 @@
+"""Every function of schema `public`, as the database declares it.
+
+`turnkeep.calls` has what each is asked with; a test compares both with pg_proc.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from turnkeep.replies import (
+    AppendedTurn,
+    CachedResponse,
+    ClaimedDeletions,
+    CleanedUp,
+    ConversationPage,
+    DeletedConversation,
+    EventPage,
+    EventsSetting,
+    FinishedDeletions,
+    ForgottenOwner,
+    Health,
+    IndexedMessages,
+    LinkedFiles,
+    MatchPage,
+    Metrics,
+    NearestResponse,
+    PrunedEvents,
+    PumpedEvents,
+    PurgedResponses,
+    RecordedEvents,
+    RegisteredFiles,
+    SearchLanguage,
+    StoredResponse,
+    Thread,
+    TruncatedThread,
+    UnlinkedFiles,
+    UpsertedConversation,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Reply = TypeVar("Reply")
+
+
+@dataclass(frozen=True, eq=False)
+class Function(Generic[Reply]):
+    """A function of schema `public`: its arguments in order, and its reply."""
+
+    name: str
+    parameters: Mapping[str, str]
+    """Argument name to PostgreSQL type, in the function's own order."""
+    reply: Any
+    """The type of the reply: a dataclass, or a union of one with None."""
+    returns_table: bool = False
+    """It returns rows (always exactly one) and not one jsonb."""
+    request_argument: str | None = None
+    """The argument without which sending the call twice would do it twice."""
+    decoder: msgspec.json.Decoder[Reply] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Build the decoder once: it is the larger part of reading a reply."""
+        object.__setattr__(self, "decoder", msgspec.json.Decoder(self.reply))
+
+
+APPEND_TURN: Function[AppendedTurn] = Function(
+    "append_turn",
+    {
+        "continuation_id": "text",
+        "messages": "jsonb",
+        "files": "jsonb",
+        "request_id": "text",
+        "title": "text",
+        "metadata": "jsonb",
+        "owner_id": "uuid",
+    },
+    AppendedTurn,
+    request_argument="request_id",
+)
+GET_THREAD: Function[Thread | None] = Function(
+    "get_thread",
+    {
+        "continuation_id": "text",
+        "message_limit": "integer",
+        "before_seq": "bigint",
+        "owner_id": "uuid",
+    },
+    Thread | None,
+)
+REGISTER_FILES: Function[RegisteredFiles] = Function(
+    "register_files", {"files": "jsonb", "owner_id": "uuid"}, RegisteredFiles
+)
+LINK_FILE_TO_CONVERSATION: Function[LinkedFiles] = Function(
+    "link_file_to_conversation",
+    {"conversation_id": "uuid", "file_id": "uuid"},
+    LinkedFiles,
+)
+LINK_FILES_TO_CONVERSATION: Function[LinkedFiles] = Function(
+    "link_files_to_conversation",
+    {"conversation_id": "uuid", "file_ids": "uuid[]"},
+    LinkedFiles,
+)
+UNLINK_FILES_FROM_CONVERSATION: Function[UnlinkedFiles] = Function(
+    "unlink_files_from_conversation",
+    {"conversation_id": "uuid", "file_ids": "uuid[]"},
+    UnlinkedFiles,
+)
+CLEANUP_ORPHANED_FILES: Function[CleanedUp] = Function(
+    "cleanup_orphaned_files",
+    {"grace": "interval", "max_files": "integer", "dry_run": "boolean"},
+    CleanedUp,
+    returns_table=True,
+)
+UPSERT_CONVERSATION: Function[UpsertedConversation] = Function(
+    "upsert_conversation",
+    {
+        "continuation_id": "text",
+        "title": "text",
+        "metadata": "jsonb",
+        "owner_id": "uuid",
+    },
+    UpsertedConversation,
+)
+LIST_CONVERSATIONS: Function[ConversationPage] = Function(
+    "list_conversations",
+    {"page_size": "integer", "cursor": "text", "owner_id": "uuid"},
+    ConversationPage,
+)
+DELETE_CONVERSATION: Function[DeletedConversation] = Function(
+    "delete_conversation",
+    {"continuation_id": "text", "owner_id": "uuid"},
+    DeletedConversation,
+)
+TRUNCATE_THREAD: Function[TruncatedThread] = Function(
+    "truncate_thread",
+    {"continuation_id": "text", "after_seq": "bigint", "owner_id": "uuid"},
+    TruncatedThread,
+)
+SEARCH_MESSAGES: Function[MatchPage] = Function(
+    "search_messages",
+    {"query": "text", "page_size": "integer", "cursor": "text", "owner_id": "uuid"},
+    MatchPage,
+)
+INDEX_MESSAGES: Function[IndexedMessages] = Function(
+    "index_messages", {"max_messages": "integer"}, IndexedMessages
+)
+SET_SEARCH_LANGUAGE: Function[SearchLanguage] = Function(
+    "set_search_language", {"language": "text"}, SearchLanguage
+)
+CLAIM_STORAGE_DELETIONS: Function[ClaimedDeletions] = Function(
+    "claim_storage_deletions",
+    {"worker": "text", "max_paths": "integer", "lease": "interval"},
+    ClaimedDeletions,
+)
+FINISH_STORAGE_DELETIONS: Function[FinishedDeletions] = Function(
+    "finish_storage_deletions",
+    {"worker": "text", "done": "uuid[]", "failed": "jsonb"},
+    FinishedDeletions,
+)
+FORGET_OWNER: Function[ForgottenOwner] = Function(
+    "forget_owner", {"owner_id": "uuid", "max_rows": "integer"}, ForgottenOwner
+)
+HEALTH: Function[Health] = Function("health", {}, Health)
+LIST_EVENTS: Function[EventPage] = Function(
+    "list_events",
+    {"cursor": "text", "page_size": "integer", "kinds": "text[]", "owner_id": "uuid"},
+    EventPage,
+)
+RECORD_EVENTS: Function[RecordedEvents] = Function(
+    "record_events", {"events": "jsonb"}, RecordedEvents
+)
+SET_EVENTS: Function[EventsSetting] = Function(
+    "set_events", {"enabled": "boolean"}, EventsSetting
+)
+PRUNE_EVENTS: Function[PrunedEvents] = Function(
+    "prune_events", {"keep": "interval", "max_events": "integer"}, PrunedEvents
+)
+PUMP_EVENTS: Function[PumpedEvents] = Function(
+    "pump_events", {"max_events": "integer"}, PumpedEvents
+)
+CACHE_GET: Function[CachedResponse | None] = Function(
+    "cache_get", {"key": "text", "owner_id": "uuid"}, CachedResponse | None
+)
+CACHE_PUT: Function[StoredResponse] = Function(
+    "cache_put",
+    {
+        "key": "text",
+        "value": "jsonb",
+        "ttl": "interval",
+        "scope": "text",
+        "embedding": "real[]",
+        "owner_id": "uuid",
+    },
+    StoredResponse,
+)
+CACHE_NEAREST: Function[NearestResponse | None] = Function(
+    "cache_nearest",
+    {
+        "scope": "text",
+        "embedding": "real[]",
+        "max_distance": "double precision",
+        "owner_id": "uuid",
+    },
+    NearestResponse | None,
+)
+CACHE_PURGE: Function[PurgedResponses] = Function(
+    "cache_purge", {"max_entries": "integer", "max_bytes": "bigint"}, PurgedResponses
+)
+METRICS: Function[Metrics] = Function("metrics", {}, Metrics)
+FUNCTIONS: Mapping[str, Function[Any]] = {
+    each.name: each for each in list(vars().values()) if isinstance(each, Function)
+}
+"""All of them by name."""
