@@ -2,7 +2,7 @@
 -- when there was nothing.
 begin;
 
-select plan(5);
+select plan(6);
 
 -- Buffers that a call touches.
 create function pg_temp.buffers(call text)
@@ -22,6 +22,9 @@ create function pg_temp.digest(number integer)
 returns text
 language sql
 return encode(sha256(number::text::bytea), 'hex');
+
+insert into turnkeep.search_owners (owner_id, last_place)
+values ('00000000-0000-0000-0000-000000000000', 3000);
 
 -- One, to be found.
 insert into turnkeep.responses (
@@ -46,7 +49,8 @@ from (
     ('public.cache_get(pg_temp.digest(0))'),
     ('public.cache_put(pg_temp.digest(0), ''1'')'),
     ('public.cache_purge(10)'),
-    ('public.register_files(''[{"storage_path": "0"}]'')')
+    ('public.register_files(''[{"storage_path": "0"}]'')'),
+    ('public.search_messages(''word1500'')')
 ) as c (call);
 
 reset role;
@@ -111,6 +115,41 @@ set local role service_role;
 select cmp_ok(
     pg_temp.buffers('public.cache_get(pg_temp.digest(1500))'), '<=', 60,
     'an answer is found and its hit counted by its key'
+);
+
+reset role;
+
+insert into public.conversations (id, owner_id, continuation_id)
+values (
+    '33333333-3333-4333-8333-333333333333',
+    '00000000-0000-0000-0000-000000000000',
+    'long'
+);
+
+insert into turnkeep.message_search (
+    conversation_id, owner_id, seq, place, revision, tsv
+)
+select
+    '33333333-3333-4333-8333-333333333333' as conversation_id,
+    '00000000-0000-0000-0000-000000000000' as owner_id,
+    n as seq,
+    n as place,
+    1 as revision,
+    array_to_tsvector(
+        array[
+            'word' || n,
+            '@00000000-0000-0000-0000-000000000000',
+            format('@00000000-0000-0000-0000-000000000000/1024/%s', n / 1024),
+            format('@00000000-0000-0000-0000-000000000000/32768/%s', n / 32768)
+        ]
+    ) as tsv
+from generate_series(1, 3000) as n;
+
+set local role service_role;
+
+select cmp_ok(
+    pg_temp.buffers('public.search_messages(''word1500'')'), '<=', 100,
+    'a word is looked up in its index'
 );
 
 select * from finish();
