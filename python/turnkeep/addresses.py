@@ -148,7 +148,7 @@ def _key_in(environ: Mapping[str, str], url: str, names: tuple[str, ...]) -> str
     raise Misconfigured(
         "the project's key is missing",
         where=url,
-        hint=f"pass key=..., or set one of {', '.join(names)}",
+        hint=f"set one of {', '.join(names)}, or in Python pass key=...",
     )
 
 

@@ -550,6 +550,10 @@ def test_a_network_that_keeps_redis_from_answering_is_a_warning(
         assert status(check(database, redis_url=url), "redis") == "ok"
 
 
+def test_why_nobody_answers_is_said_in_a_line() -> None:
+    assert message(check("host=127.0.0.1 port=1"), "database").endswith("refused")
+
+
 def test_what_is_no_redis_url_is_refused_at_once(database: str) -> None:
     with pytest.raises(Misconfigured, match="no Redis URL"):
         Health(database, redis_url="bogus")

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from support.marks import require
 from support.redis_server import redis_server
+from turnkeep import exchange
 from turnkeep.cache import Redis, Threads
 from turnkeep.calls import append_turn, get_thread, list_events, pump_events
 from turnkeep.cli import cli, pumping
@@ -139,6 +140,14 @@ def test_the_command_pumps_once(database: str, client: Client) -> None:
     assert reply == {"leader": True, "events": 1, "topics": 0, "more": False}
 
 
+def test_the_command_ends_when_it_is_to_pump_once_and_cannot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exchange, "START_SECONDS", 0)
+    done = CliRunner().invoke(cli, ["pump", "host=127.0.0.1 port=1", "--once"])
+    assert isinstance(done.exception, Unavailable)
+
+
 @pytest.mark.requires_redis
 def test_the_command_empties_the_cache(client: Client, tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
@@ -164,8 +173,10 @@ def test_a_database_that_is_away_is_waited_for_while_the_cache_is_emptied(
         redis = Redis(server.url, timeout=30)
         client(append_turn("c", HELLO))
         Threads(client, redis)(get_thread("c"))
-        failing = Failing(client)
+        failing = Failing(client, is_away=True)
         forget = pumping.forgetting(failing, server.url)  # type: ignore[arg-type]
+        failing.is_away = False
+        forget()
         client(append_turn("c", HELLO))
         failing.is_away = True
         forget()

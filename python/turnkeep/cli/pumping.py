@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
 from turnkeep.cache import Redis, Threads
-from turnkeep.calls import list_events
+from turnkeep.calls import list_events, pump_events
 from turnkeep.cli.choosing import chosen
 from turnkeep.cli.sweeping import PAUSE, Duration, stopping
 from turnkeep.client import Client
@@ -19,7 +18,7 @@ from turnkeep.errors import Unavailable
 from turnkeep.monitor import pump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import timedelta
 
     from turnkeep.replies import PumpedEvents
@@ -60,8 +59,8 @@ def pump_command(
     Supabase Realtime is, private broadcasts. Several pumps may run: one is the leader,
     and when it ends another goes on; turnkeep serve does it, too. Hints may be lost,
     events may not: what listeners read is the stream. While the database is away, it
-    goes on trying. SIGTERM and Ctrl-C end it after the round that it is at, with exit
-    code 0.
+    goes on trying; with --once it ends with exit code 2. SIGTERM and Ctrl-C end it
+    after the round that it is at, with exit code 0.
 
     \b
       turnkeep pump
@@ -73,18 +72,29 @@ def pump_command(
     database = chosen(url)
     with Client(database.conninfo, max_size=1) as client, stopping() as stop:
         forget = forgetting(client, redis_url)
-        rounds = pump(
-            client,
-            every=every.total_seconds(),
-            wait=stop.wait,
-            is_stopping=stop.is_set,
+        rounds = (
+            until_told(client)
+            if once
+            else pump(
+                client,
+                every=every.total_seconds(),
+                wait=stop.wait,
+                is_stopping=stop.is_set,
+            )
         )
         for pumped in rounds:
             forget()
             if pumped.events or once:
                 click.echo(line(pumped, as_json=as_json))
-            if once and not pumped.more:
-                sys.exit(0)
+
+
+def until_told(client: Client) -> Iterator[PumpedEvents]:
+    """Push hints until there is nothing new."""
+    while True:
+        pumped = client(pump_events())
+        yield pumped
+        if not pumped.more:
+            return
 
 
 def forgetting(client: Client, redis_url: str | None) -> Callable[[], None]:
@@ -92,7 +102,7 @@ def forgetting(client: Client, redis_url: str | None) -> Callable[[], None]:
     if redis_url is None:
         return lambda: None
     threads = Threads(client, Redis(redis_url))
-    cursor = client(list_events("now")).cursor
+    cursor = "now"
 
     def forget() -> None:
         nonlocal cursor
@@ -109,6 +119,7 @@ def forgetting(client: Client, redis_url: str | None) -> Callable[[], None]:
             if not page.more:
                 return
 
+    forget()
     return forget
 
 

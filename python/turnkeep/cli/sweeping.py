@@ -331,15 +331,15 @@ def _connected(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
 
     from turnkeep.transports.postgresql import (  # noqa: PLC0415
         translate,
+        unreachable,
         with_timeout,
     )
 
+    conninfo = with_timeout(conninfo)
     try:
-        connection = psycopg.connect(with_timeout(conninfo), autocommit=True)
+        connection = psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
-        raise Unavailable(
-            str(error).strip(), hint="is the server running, and is the URL right?"
-        ) from None
+        raise unreachable(error, conninfo) from error
     with connection:
         try:
             yield connection

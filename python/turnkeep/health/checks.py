@@ -277,7 +277,11 @@ async def check_disk(data: Path | None) -> Finding:
 
 def reason(error: psycopg.Error) -> str:
     """Give one line: what the server said, or what kept it from saying anything."""
-    return error.diag.message_primary or str(error).strip().splitlines()[-1]
+    if error.diag.message_primary:
+        return error.diag.message_primary
+    # libpq asks, on an indented line, whether the server is running.
+    said = [line for line in str(error).splitlines() if not line.startswith("\t")]
+    return said[-1] if said else str(error)
 
 
 def redis_at(url: str) -> Any:
