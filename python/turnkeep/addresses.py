@@ -84,7 +84,7 @@ def find_address(
     """
     if isinstance(target, Direct | Project):
         return target
-    environ = target if isinstance(target, Mapping) else os.environ
+    environ = os.environ if target is None or isinstance(target, str) else target
     url = target if isinstance(target, str) else _named_in(environ)
     if url.startswith(("https://", "http://")):
         names = SERVICE_KEYS + PUBLIC_KEYS

@@ -97,7 +97,8 @@ class Call(Generic[Reply]):
 
     function: functions.Function[Reply]
     arguments: Mapping[str, object]
-    """Every argument of the function; None stands for its default."""
+    """Every argument of the function. None stands for its default; where there is none,
+    it is sent as null, so that the function itself says what it needs."""
 
     def repeatable(self) -> Call[Reply]:
         """Give the same call in a form that may be sent again after a lost reply."""

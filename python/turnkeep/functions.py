@@ -55,14 +55,20 @@ class Function(Generic[Reply]):
     """Argument name to PostgreSQL type, in the function's own order."""
     reply: Any
     """The type of the reply: a dataclass, or a union of one with None."""
+    required: int = 1
+    """How many of the arguments, the first ones, have no default."""
     returns_table: bool = False
     """It returns rows (always exactly one) and not one jsonb."""
     request_argument: str | None = None
     """The argument without which sending the call twice would do it twice."""
+    needed: frozenset[str] = field(init=False, repr=False)
+    """The names of those that have no default."""
     decoder: msgspec.json.Decoder[Reply] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Build the decoder once: it is the larger part of reading a reply."""
+        needed = frozenset(list(self.parameters)[: self.required])
+        object.__setattr__(self, "needed", needed)
         object.__setattr__(self, "decoder", msgspec.json.Decoder(self.reply))
 
 
@@ -78,6 +84,7 @@ APPEND_TURN: Function[AppendedTurn] = Function(
         "owner_id": "uuid",
     },
     AppendedTurn,
+    required=2,
     request_argument="request_id",
 )
 GET_THREAD: Function[Thread | None] = Function(
@@ -97,21 +104,25 @@ LINK_FILE_TO_CONVERSATION: Function[LinkedFiles] = Function(
     "link_file_to_conversation",
     {"conversation_id": "uuid", "file_id": "uuid"},
     LinkedFiles,
+    required=2,
 )
 LINK_FILES_TO_CONVERSATION: Function[LinkedFiles] = Function(
     "link_files_to_conversation",
     {"conversation_id": "uuid", "file_ids": "uuid[]"},
     LinkedFiles,
+    required=2,
 )
 UNLINK_FILES_FROM_CONVERSATION: Function[UnlinkedFiles] = Function(
     "unlink_files_from_conversation",
     {"conversation_id": "uuid", "file_ids": "uuid[]"},
     UnlinkedFiles,
+    required=2,
 )
 CLEANUP_ORPHANED_FILES: Function[CleanedUp] = Function(
     "cleanup_orphaned_files",
     {"grace": "interval", "max_files": "integer", "dry_run": "boolean"},
     CleanedUp,
+    required=0,
     returns_table=True,
 )
 UPSERT_CONVERSATION: Function[UpsertedConversation] = Function(
@@ -128,6 +139,7 @@ LIST_CONVERSATIONS: Function[ConversationPage] = Function(
     "list_conversations",
     {"page_size": "integer", "cursor": "text", "owner_id": "uuid"},
     ConversationPage,
+    required=0,
 )
 DELETE_CONVERSATION: Function[DeletedConversation] = Function(
     "delete_conversation",
@@ -138,6 +150,7 @@ TRUNCATE_THREAD: Function[TruncatedThread] = Function(
     "truncate_thread",
     {"continuation_id": "text", "after_seq": "bigint", "owner_id": "uuid"},
     TruncatedThread,
+    required=2,
 )
 SEARCH_MESSAGES: Function[MatchPage] = Function(
     "search_messages",
@@ -145,7 +158,7 @@ SEARCH_MESSAGES: Function[MatchPage] = Function(
     MatchPage,
 )
 INDEX_MESSAGES: Function[IndexedMessages] = Function(
-    "index_messages", {"max_messages": "integer"}, IndexedMessages
+    "index_messages", {"max_messages": "integer"}, IndexedMessages, required=0
 )
 SET_SEARCH_LANGUAGE: Function[SearchLanguage] = Function(
     "set_search_language", {"language": "text"}, SearchLanguage
@@ -159,15 +172,17 @@ FINISH_STORAGE_DELETIONS: Function[FinishedDeletions] = Function(
     "finish_storage_deletions",
     {"worker": "text", "done": "uuid[]", "failed": "jsonb"},
     FinishedDeletions,
+    required=2,
 )
 FORGET_OWNER: Function[ForgottenOwner] = Function(
     "forget_owner", {"owner_id": "uuid", "max_rows": "integer"}, ForgottenOwner
 )
-HEALTH: Function[Health] = Function("health", {}, Health)
+HEALTH: Function[Health] = Function("health", {}, Health, required=0)
 LIST_EVENTS: Function[EventPage] = Function(
     "list_events",
     {"cursor": "text", "page_size": "integer", "kinds": "text[]", "owner_id": "uuid"},
     EventPage,
+    required=0,
 )
 RECORD_EVENTS: Function[RecordedEvents] = Function(
     "record_events", {"events": "jsonb"}, RecordedEvents
@@ -176,10 +191,13 @@ SET_EVENTS: Function[EventsSetting] = Function(
     "set_events", {"enabled": "boolean"}, EventsSetting
 )
 PRUNE_EVENTS: Function[PrunedEvents] = Function(
-    "prune_events", {"keep": "interval", "max_events": "integer"}, PrunedEvents
+    "prune_events",
+    {"keep": "interval", "max_events": "integer"},
+    PrunedEvents,
+    required=0,
 )
 PUMP_EVENTS: Function[PumpedEvents] = Function(
-    "pump_events", {"max_events": "integer"}, PumpedEvents
+    "pump_events", {"max_events": "integer"}, PumpedEvents, required=0
 )
 CACHE_GET: Function[CachedResponse | None] = Function(
     "cache_get", {"key": "text", "owner_id": "uuid"}, CachedResponse | None
@@ -195,6 +213,7 @@ CACHE_PUT: Function[StoredResponse] = Function(
         "owner_id": "uuid",
     },
     StoredResponse,
+    required=2,
 )
 CACHE_NEAREST: Function[NearestResponse | None] = Function(
     "cache_nearest",
@@ -205,11 +224,15 @@ CACHE_NEAREST: Function[NearestResponse | None] = Function(
         "owner_id": "uuid",
     },
     NearestResponse | None,
+    required=2,
 )
 CACHE_PURGE: Function[PurgedResponses] = Function(
-    "cache_purge", {"max_entries": "integer", "max_bytes": "bigint"}, PurgedResponses
+    "cache_purge",
+    {"max_entries": "integer", "max_bytes": "bigint"},
+    PurgedResponses,
+    required=0,
 )
-METRICS: Function[Metrics] = Function("metrics", {}, Metrics)
+METRICS: Function[Metrics] = Function("metrics", {}, Metrics, required=0)
 FUNCTIONS: Mapping[str, Function[Any]] = {
     each.name: each for each in list(vars().values()) if isinstance(each, Function)
 }

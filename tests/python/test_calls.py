@@ -63,10 +63,7 @@ def test_every_function_of_the_database_has_its_call(
     described = {
         name: (
             [f"{argument} {kind}" for argument, kind in function.parameters.items()],
-            sum(
-                parameter.default is not inspect.Parameter.empty
-                for parameter in builder(name).parameters.values()
-            ),
+            len(function.parameters) - function.required,
             function.returns_table,
         )
         for name, function in FUNCTIONS.items()
@@ -77,13 +74,13 @@ def test_every_function_of_the_database_has_its_call(
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_call_is_built_with_the_arguments_of_its_function(name: str) -> None:
     parameters = builder(name).parameters
-    call = getattr(calls, name)(
-        **{
-            parameter.name: []
-            for parameter in parameters.values()
-            if parameter.default is inspect.Parameter.empty
-        }
-    )
+    needed = [
+        parameter.name
+        for parameter in parameters.values()
+        if parameter.default is inspect.Parameter.empty
+    ]
+    call = getattr(calls, name)(**dict.fromkeys(needed, ()))
+    assert set(needed) == FUNCTIONS[name].needed
     assert list(parameters) == list(FUNCTIONS[name].parameters)
     assert list(call.arguments) == list(parameters)
 

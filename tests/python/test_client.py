@@ -18,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 from turnkeep import client as client_module
 from turnkeep.calls import (
     append_turn,
+    cache_put,
     cleanup_orphaned_files,
     get_thread,
     link_files_to_conversation,
@@ -247,6 +248,8 @@ REFUSALS: list[tuple[Call[Any], type[CallError], str]] = [
     (append_turn("half of \ud83d", HELLO), Unprocessable, "22021"),
     (cleanup_orphaned_files(max_files=0), Unprocessable, "PT422"),
     (append_turn("c", HELLO, owner_id="me"), InvalidArgument, "22P02"),  # type: ignore[arg-type]
+    (get_thread(None), Unprocessable, "PT422"),  # type: ignore[arg-type]
+    (cache_put("0" * 64, None), InvalidArgument, "PT400"),
 ]
 
 

@@ -354,6 +354,15 @@ def test_each_event_is_logged_at_its_level_and_none_is_swallowed(
     assert len(texts) == 5
 
 
+def test_the_function_itself_says_that_something_is_missing(caller: Caller) -> None:
+    for call, kind in (
+        (get_thread(None), Unprocessable),  # type: ignore[arg-type]
+        (calls.cache_put("0" * 64, None), InvalidArgument),
+    ):
+        with pytest.raises(kind):
+            caller(call)
+
+
 def test_a_users_calls_are_under_that_users_row_security(
     caller: Caller, connection: psycopg.Connection[Any]
 ) -> None:

@@ -398,12 +398,12 @@ def send(connection: psycopg.Connection[Any], call: Call[Any]) -> bytes:
 
 
 def query(call: Call[Any]) -> tuple[bytes, list[object]]:
-    """Give the statement of a call and its parameters; None is left to the default."""
-    parameters = call.function.parameters
+    """Give the statement of a call and its parameters."""
+    kinds, needed = call.function.parameters, call.function.needed
     given = {
-        name: adapt(value, parameters[name])
+        name: adapt(value, kinds[name])
         for name, value in call.arguments.items()
-        if value is not None
+        if value is not None or name in needed
     }
     return statement(call.function, tuple(given)), list(given.values())
 
@@ -436,7 +436,9 @@ def statement(function: Function[Any], names: tuple[str, ...]) -> bytes:
 
 def adapt(value: object, kind: str) -> object:
     """Give an argument in the form that psycopg sends as the parameter's type."""
-    return msgspec.json.encode(value).decode() if kind == "jsonb" else value
+    if kind != "jsonb" or value is None:
+        return value
+    return msgspec.json.encode(value).decode()
 
 
 def translate(

@@ -276,7 +276,12 @@ class Refusal(msgspec.Struct, frozen=True):
 
 def body_of(call: Call[Any]) -> dict[str, Any]:
     """Give the arguments as JSON; one that is left out has its default."""
-    given = {key: value for key, value in call.arguments.items() if value is not None}
+    needed = call.function.needed
+    given = {
+        name: value
+        for name, value in call.arguments.items()
+        if value is not None or name in needed
+    }
     body: dict[str, Any] = msgspec.to_builtins(given)
     return body
 
