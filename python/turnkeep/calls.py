@@ -8,15 +8,16 @@ out and passing None both mean the default that the database function declares.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from secrets import token_hex
 from typing import TYPE_CHECKING, Generic, NotRequired, Required, TypedDict, TypeVar
-from uuid import UUID, uuid4
 
 from turnkeep import functions
 from turnkeep.replies import FileType, Role  # noqa: TC001  for who reads annotations
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from uuid import UUID
 
     from turnkeep.replies import (
         AppendedTurn,
@@ -105,7 +106,7 @@ class Call(Generic[Reply]):
         name = self.function.request_argument
         if name is None or self.arguments[name] is not None:
             return self
-        return replace(self, arguments={**self.arguments, name: uuid4().hex})
+        return Call(self.function, {**self.arguments, name: token_hex(16)})
 
     def decode(self, reply: bytes) -> Reply:
         """Read the reply, a JSON document.

@@ -357,8 +357,3 @@ class Counts:
             self.hits += 1
         else:
             self.misses += 1
-
-    @property
-    def hit_rate(self) -> float:
-        """Hits of all, 0 to 1."""
-        return self.hits / max(self.hits + self.misses, 1)

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from uuid import UUID
 
 import msgspec
 
+from turnkeep.cache.freshness import SERVICE
 from turnkeep.cache.redis import COUNTS, Counts
 from turnkeep.cache.steps import Command, Compute, Pause, take, take_async
 from turnkeep.calls import cache_get, cache_nearest, cache_put
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from uuid import UUID
 
     from turnkeep.cache.redis import AsyncRedis, Redis
     from turnkeep.cache.requests import Request
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-SERVICE = UUID(int=0)
 PATIENCE = 60.0
 POLL_SECONDS = 0.05
 

@@ -10,7 +10,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from turnkeep.errors import TurnkeepError, Unavailable
+from turnkeep.errors import TurnkeepError
+from turnkeep.transports.postgresql import unreachable, with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,7 @@ def scratch_database(conninfo: str, *, keep: bool = False) -> Iterator[str]:
     :raises TurnkeepError: the server cannot be reached, or allows no new database
     """
     name = f"turnkeep_demo_{secrets.token_hex(4)}"
+    conninfo = with_timeout(conninfo)
     try:
         with psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute(
@@ -42,11 +44,7 @@ def scratch_database(conninfo: str, *, keep: bool = False) -> Iterator[str]:
             hint="grant CREATEDB, or leave the URL out to use the embedded server",
         ) from error
     except psycopg.OperationalError as error:
-        raise Unavailable(
-            str(error).strip(),
-            hint="check the address, the user and the password, and that the server"
-            " is running",
-        ) from error
+        raise unreachable(error, conninfo) from error
     try:
         yield make_conninfo(conninfo, dbname=name)
     finally:
