@@ -10,9 +10,10 @@ chosen by watching the server until it runs a change that was drawn, the others 
 clock alone, from the start of the command to its end. Then it compares the registry
 with the tables that are there, and deploys again, which must finish; the original's
 ``status`` has to agree. One of the changes builds its index concurrently, outside any
-transaction. ``--verb revert`` reverts instead, all changes in one message, while an
-event trigger takes its time for each table that is dropped. ``--tool sqitch`` does the
-same to the original, which shows that the battery notices.
+transaction; the two before it share a message, and so do the two behind it. ``--verb
+revert`` reverts instead, all changes in one message, while an event trigger takes its
+time for each table that is dropped. ``--tool sqitch`` does the same to the original,
+which shows that the battery notices.
 
 Exit code 1: a change was deployed but not recorded, recorded but not deployed, half
 deployed, or the second run failed. 2: too few kills hit the inside of a change.
@@ -209,13 +210,13 @@ class Battery:
         self.begin()
         with self.connect() as watcher, self.command(self.verb) as command:
             if self.chance.random() < self.aimed:
-                # A message of reverts is of all changes; the server shows its begin.
-                is_one = self.verb == "deploy"
-                name = self.chance.choice(CHANGES) if is_one else CHANGES[-1]
+                # The server shows the begin of a message: what it has of a change.
+                is_deploy = self.verb == "deploy"
+                name = self.chance.choice(CHANGES) if is_deploy else CHANGES[-1]
                 while command.poll() is None and not self.runs(watcher, name):
                     time.sleep(WATCH)
-                several = 1 if is_one else len(CHANGES) - 1
-                time.sleep(self.chance.uniform(0, PAUSE * several))
+                seconds = 3 * PAUSE if is_deploy else PAUSE * (len(CHANGES) - 1)
+                time.sleep(self.chance.uniform(0, seconds))
             else:
                 time.sleep(self.chance.uniform(0, self.duration))
             hit = self.kill(command, watcher, kind)

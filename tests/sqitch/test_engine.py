@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -198,59 +197,10 @@ def test_a_verify_script_is_rolled_back_even_if_it_commits(two: Workspace) -> No
     assert exists(two, "left_behind") == [False]
 
 
-def test_no_time_is_said_where_many_scripts_are_answered_at_once(
-    two: Workspace,
-) -> None:
-    assert two.run("turnkeep", "deploy").code == 0
-    assert "* a .. ok\n  * b .. ok\n" in two.run("turnkeep", "verify").stdout
-    alone = two.run("turnkeep", "verify", "--from", "b").stdout
-    assert re.search(r"\* b \.\. ok \d+ ms\n", alone)
-
-
 def test_a_verify_script_may_have_several_transactions(two: Workspace) -> None:
     block = "begin;\ncreate temp table t ();\nrollback;\n"
     script(two, "b", block + block, "verify")
     assert two.run("turnkeep", "deploy").code == 0
-
-
-FAILURES = {
-    "at run time": (
-        "begin;\nselect 1;\nselect 1 / 0;\nrollback;\n",
-        "division by zero",
-    ),
-    "in the parser": ("begin;\nselect 1;\nselect 1 selekt 2;\n", "syntax error"),
-    "out of its transaction": (
-        "begin;\ncommit;\nselect no_such_function();\n",
-        "function no_such_function() does not exist",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", FAILURES)
-def test_verify_scripts_share_a_message_but_not_their_failures(
-    workspace: Workspace, case: str
-) -> None:
-    names = ("a", "b", "c", "d")
-    workspace.plan(*names)
-    for name in names:
-        script(workspace, name, f"create table {name} ();")
-        script(
-            workspace, name, f"do 'begin raise notice ''in {name}''; end';", "verify"
-        )
-    assert workspace.run("turnkeep", "deploy", "--no-verify").code == 0
-    broken, error = FAILURES[case]
-    script(workspace, "b", broken, "verify")
-    result = workspace.run("turnkeep", "verify")
-    assert result.code == 2
-    lines = [line.split(" ms")[0] for line in result.stdout.splitlines()]
-    shown = [re.sub(r"ok \d+$", "ok", line) for line in lines]
-    first = shown.index("  * a .. ok")
-    assert shown[first + 1].startswith("  * b .. # Verify script")
-    assert shown[first + 2 : first + 5] == ["not ok", "  * c .. ok", "  * d .. ok"]
-    assert result.stderr.count(error) == 1
-    assert f"verify/b.sql:3: ERROR:  {error}" in result.stderr
-    for name in ("a", "c", "d"):
-        assert f"verify/{name}.sql:1: NOTICE:  in {name}" in result.stderr
 
 
 LEAKS = {

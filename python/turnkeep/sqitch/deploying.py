@@ -7,9 +7,9 @@ deployed but unrecorded.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from turnkeep.sqitch import script as scripts
@@ -22,10 +22,13 @@ from turnkeep.sqitch.errors import (
     SqitchError,
     VerifyFailedError,
 )
+from turnkeep.sqitch.messages import NotSharedError
 from turnkeep.sqitch.registry import from_plan
+from turnkeep.sqitch.report import Turns
+from turnkeep.sqitch.session import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from turnkeep.sqitch.config import Mode
     from turnkeep.sqitch.engine import Engine
@@ -44,6 +47,18 @@ class Loaded(NamedTuple):
     def is_separate(self) -> bool:
         """Whether script, verify script and registry cannot be one transaction."""
         return any(each.separate for each in (self.deploy, self.verify) if each)
+
+    @property
+    def verifies_later(self) -> bool:
+        """Whether the verify script may need what is there only after the commit."""
+        # A value that was added to an enum cannot be used before.
+        return bool(self.verify and self.deploy and self.deploy.adds_enum_value)
+
+    @property
+    def shares_messages(self) -> bool:
+        """Whether it can be sent in one message with other changes."""
+        scripts = [each for each in (self.deploy, self.verify) if each]
+        return not self.verifies_later and all(each.shares_messages for each in scripts)
 
 
 def load(engine: Engine, change: Change, *, verify: bool) -> Loaded:
@@ -75,27 +90,38 @@ class Deployment:
         self, pending: Sequence[Change], mode: Mode, start: Change | None
     ) -> None:
         """Deploy change by change; on a failure revert what ``mode`` says."""
+        waiting = list(pending)
         done: list[Change] = []
         back_to = None
         if start is not None:
             last_tag = f"@{start.tags[-1].name}" if start.tags else ""
             back_to = f"{start.name}{last_tag}"
-        for change in pending:
-            try:
-                self._change(change)
-            except ServerError:
-                raise
-            except SqitchError as error:
-                if mode == "change" and isinstance(error, ScriptFailedError):
-                    raise
-                self.engine.report.vent(str(error))
-                if mode != "change" and done:
-                    self._roll_back(done, back_to)
-                raise DeployError("Deploy failed") from error
+        turns = self._turns(pending)
+
+        def ended() -> None:
+            nonlocal back_to
+            change = waiting.pop(0)
             done.append(change)
             if mode == "tag" and change.tags:
                 done.clear()
                 back_to = change.label
+            turns.end()
+
+        turns.begin()
+        try:
+            while waiting:
+                self._next(waiting, ended)
+        except SqitchError as error:
+            is_lost = isinstance(error, ServerError)
+            if not is_lost:
+                self._record_failure(waiting[0])
+            turns.end(ok=False)
+            if is_lost or (mode == "change" and isinstance(error, ScriptFailedError)):
+                raise
+            self.engine.report.vent(str(error))
+            if mode != "change" and done:
+                self._roll_back(done, back_to)
+            raise DeployError("Deploy failed") from error
 
     def deploy_at_once(self, pending: Sequence[Change]) -> None:
         """Deploy all changes in one transaction. Raises DeployError: none is there."""
@@ -110,56 +136,85 @@ class Deployment:
             ) from error
 
     def _all(self, pending: Sequence[Change]) -> None:
-        session, report = self.engine.session, self.engine.report
-        change, is_open = pending[0], False
+        session, turns = self.engine.session, self._turns(pending)
+        turns.begin()
         try:
-            with session.transaction():
-                session.write(self.engine.records.lock())
-                for change in pending:
-                    started, is_open = time.monotonic(), True
-                    report.begin("+", change.label, self.width)
-                    self._queue(
-                        change, self.loaded[change.id], self.loaded[change.id].verify
-                    )
+            try:
+                with session.sharing():
+                    self._queue_all(pending, lambda: session.mark(turns.end))
+            except NotSharedError:
+
+                def end() -> None:
                     session.flush()
-                    is_open = False
-                    report.end(ok=True, seconds=time.monotonic() - started)
+                    turns.end()
+
+                # Which of them the server does not understand is told one by one.
+                turns.restart([each.label for each in pending])
+                with session.sending():
+                    self._queue_all(pending, end)
             session.release_locks(
                 *(each.deploy for each in self.loaded.values()),
                 *(each.verify for each in self.loaded.values()),
             )
         except SqitchError as error:
-            if is_open:
-                report.end(ok=False)
+            left = max(len(turns.labels), 1)
+            turns.end(ok=False)
             if not isinstance(error, ServerError | BlockedError):
-                self._record_failure(change)
+                self._record_failure(pending[-left])
             raise
 
-    def _change(self, change: Change) -> None:
-        started = time.monotonic()
-        report, loaded = self.engine.report, self.loaded[change.id]
-        report.begin("+", change.label, self.width)
-        try:
-            if loaded.is_separate:
-                self._separately(change, loaded)
+    def _queue_all(self, pending: Sequence[Change], end: Callable[[], None]) -> None:
+        self.engine.session.begin()
+        self.engine.session.write(self.engine.records.lock())
+        for change in pending:
+            self._queue(change, self.loaded[change.id], self.loaded[change.id].verify)
+            end()
+        self.engine.session.put("commit")
+
+    def _next(self, waiting: Sequence[Change], ended: Callable[[], None]) -> None:
+        """Deploy the first change, and those behind it that can share its message.
+
+        ``ended``, called after each, takes it away.
+        """
+        together = list(takewhile(self._shares_messages, waiting[:MOST]))
+        if len(together) > 1:
+            try:
+                self._share(together, ended)
+            except (BlockedError, NotSharedError):
+                # By itself it is tried again.
+                pass
             else:
-                self._at_once(change, loaded)
-        except SqitchError as error:
-            if not isinstance(error, ServerError):
-                self._record_failure(change)
-            report.end(ok=False, seconds=time.monotonic() - started)
-            raise
-        report.end(ok=True, seconds=time.monotonic() - started)
+                return
+        change = waiting[0]
+        loaded = self.loaded[change.id]
+        if loaded.is_separate:
+            self._separately(change, loaded)
+        else:
+            self._at_once(change, loaded)
+        ended()
+
+    def _shares_messages(self, change: Change) -> bool:
+        return self.loaded[change.id].shares_messages
+
+    def _share(self, together: Sequence[Change], ended: Callable[[], None]) -> None:
+        """Deploy changes in one message, each in a transaction of its own."""
+        session = self.engine.session
+        with session.sharing():
+            for change in together:
+                loaded = self.loaded[change.id]
+                session.begin()
+                session.write(self.engine.records.lock())
+                self._queue(change, loaded, loaded.verify)
+                session.put("commit")
+                session.mark(ended)
 
     def _at_once(self, change: Change, loaded: Loaded) -> None:
         session = self.engine.session
         deploy, verify = loaded.deploy, loaded.verify
-        # A value that was added to an enum can be used only after it is committed.
-        verifies_later = bool(deploy and deploy.adds_enum_value)
-        checked = None if verifies_later else verify
+        checked = None if loaded.verifies_later else verify
         self.engine.patiently(partial(self._whole, change, loaded, checked))
         session.release_locks(deploy, verify)
-        if not verify or not verifies_later:
+        if not verify or not loaded.verifies_later:
             return
         try:
             session.verify_alone(verify)
@@ -211,6 +266,10 @@ class Deployment:
             except SqitchError as error:
                 self.engine.report.vent(str(error))
             raise
+
+    def _turns(self, changes: Sequence[Change]) -> Turns:
+        labels = [each.label for each in changes]
+        return Turns(self.engine.report, "+", labels, self.width)
 
     def _record(self, change: Change, loaded: Loaded) -> None:
         self.engine.session.write(

@@ -16,12 +16,15 @@ from turnkeep.sqitch.errors import (
     BlockedError,
     DeployError,
     LockTimeoutError,
+    RegistryError,
     RevertError,
     SqitchError,
     UnknownChangeError,
 )
+from turnkeep.sqitch.messages import NOT_PREPARED
 from turnkeep.sqitch.recording import Records
 from turnkeep.sqitch.registry import RELEASE, Deployed, Registry
+from turnkeep.sqitch.report import Turns
 from turnkeep.sqitch.session import RUN_LOCK, Session
 
 if TYPE_CHECKING:
@@ -237,11 +240,17 @@ class Engine:
         ``may_lose``: rows may be destroyed; otherwise the user has to say so.
         ``tables``: names, as the scripts write them, that are known to be tables'.
         """
-        self.report.begin("-", change.label, width)
         from turnkeep.sqitch.reverting import Reversion  # noqa: PLC0415
 
         reversion = Reversion(self.session, self.records, self.variables, tables)
-        self._revert(reversion, change, script, may_lose=may_lose)
+        turn = Turns(self.report, "-", [change.label], width)
+        turn.begin()
+        try:
+            self._revert(reversion, change, script, may_lose=may_lose)
+        except SqitchError:
+            turn.end(ok=False)
+            raise
+        turn.end()
 
     def _revert_all(
         self,
@@ -253,25 +262,25 @@ class Engine:
         from turnkeep.sqitch.reverting import Reversion  # noqa: PLC0415
 
         reversion = Reversion(self.session, self.records, self.variables, tables)
-        while waiting:
-            self.report.begin("-", waiting[0][0].label, width)
-            together = reversion.first_of(waiting)
-            started = time.monotonic()
-            try:
-                done = reversion.run_together(together) if together else 0
-            except SqitchError:
-                self.report.end(ok=False, seconds=time.monotonic() - started)
-                raise
-            seconds = (time.monotonic() - started) / max(done, 1)
-            for following in range(1, done + 1):
-                # The answers come together: nobody knows which took longer.
-                self.report.end(ok=True, seconds=seconds)
-                if following < len(together):
-                    self.report.begin("-", waiting[following][0].label, width)
-            del waiting[:done]
-            if done < max(len(together), 1):
-                # It is not simple, or something came in its way.
-                self._revert(reversion, *waiting.pop(0))
+        turns = Turns(self.report, "-", [each.label for each, _ in waiting], width)
+
+        def ended() -> None:
+            del waiting[0]
+            turns.end()
+
+        turns.begin()
+        try:
+            while waiting:
+                left = len(waiting)
+                if together := reversion.first_of(waiting):
+                    reversion.run_together(together, ended)
+                if len(waiting) > left - max(len(together), 1):
+                    # It is not simple, or something came in its way.
+                    self._revert(reversion, *waiting[0])
+                    ended()
+        except SqitchError:
+            turns.end(ok=False)
+            raise
 
     def _revert(
         self,
@@ -281,26 +290,18 @@ class Engine:
         *,
         may_lose: bool = False,
     ) -> None:
-        """Revert one change, of which the report knows, and end it there."""
-        started = time.monotonic()
-        try:
-            if script and script.separate:
-                if not may_lose:
-                    reversion.check(script)
-                progress = self.progress(change.id, "revert")
-                self.patiently(partial(self.session.run_alone, script, progress))
-                with self.session.transaction():
-                    self.session.write(self.records.lock(), self.records.revert(change))
-                    self.session.put(progress.end())
-            else:
-                self.patiently(
-                    partial(reversion.run, change, script, may_lose=may_lose)
-                )
-            self.session.release_locks(script)
-        except SqitchError:
-            self.report.end(ok=False, seconds=time.monotonic() - started)
-            raise
-        self.report.end(ok=True, seconds=time.monotonic() - started)
+        """Revert one change by itself."""
+        if script and script.separate:
+            if not may_lose:
+                reversion.check(script)
+            progress = self.progress(change.id, "revert")
+            self.patiently(partial(self.session.run_alone, script, progress))
+            with self.session.transaction():
+                self.session.write(self.records.lock(), self.records.revert(change))
+                self.session.put(progress.end())
+        else:
+            self.patiently(partial(reversion.run, change, script, may_lose=may_lose))
+        self.session.release_locks(script)
 
     def patiently(self, attempt: Callable[[], None]) -> None:
         """Try, and try again while locks are missing, for ``max_wait`` seconds.
@@ -317,6 +318,7 @@ class Engine:
         deadline = time.monotonic() + self.max_wait
         rest = _FIRST_REST
         told: set[int] = set()
+        has_forgotten = False
         while True:
             self.session.blockers = []
             try:
@@ -340,6 +342,12 @@ class Engine:
                 # Two runs that block one another must not do so again at once.
                 time.sleep(min(left, rest * uniform(0.5, 1.5)))  # noqa: S311
                 rest = min(rest * 2, _LONGEST_REST)
+            except RegistryError as error:
+                # Now it prepares its statements behind the script.
+                state = getattr(error.__cause__, "sqlstate", "")
+                if has_forgotten or state != NOT_PREPARED:
+                    raise
+                has_forgotten = True
             else:
                 return
 

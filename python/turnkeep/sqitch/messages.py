@@ -54,6 +54,14 @@ _TALKS = re.compile(
     r"(?!(?:create|alter|comment|grant|revoke)\b(?!.*\b(?:if|cascade)\b))"
 )
 """Statements that may say something: a NOTICE, a WARNING."""
+_MARK = "turnkeep"
+MARK = f"do $turnkeep$begin raise info '{_MARK}'; end$turnkeep$"
+"""The server keeps its answers until a message ends, or until it has to say something.
+
+INFO it says whatever ``client_min_messages`` is, and does not log.
+"""
+NOT_PREPARED = "26000"
+"""SQLSTATE: a script has hidden a DEALLOCATE where nobody could see it."""
 _SEPARATOR = "set local turnkeep.step = ''"
 # What the server says arrives as soon as the statement before is done, and before the
 # driver gives that one's result. A statement between them that says nothing tells
@@ -76,8 +84,8 @@ class Part(NamedTuple):
     """Called as soon as the server has done it."""
 
 
-class NotParsedError(Exception):
-    """The server could not parse a message, and has done nothing of it."""
+class NotSharedError(Exception):
+    """What is in one message has to be sent one by one."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -173,6 +181,14 @@ class Messages:
             if any(each in statement.sql.lower() for each in _LEXED_OTHERWISE):
                 self.flush()
 
+    def mark(self, then: Callable[[], None]) -> None:
+        """Have ``then`` called as soon as the server has done what is queued so far."""
+        if not self._queue:
+            then()
+            return
+        self._queue[-1] = self._queue[-1]._replace(then=then)
+        self.put(MARK)
+
     def flush(self) -> None:
         """Send what is queued, and take the answers. Raises SqitchError."""
         while self._queue:
@@ -209,8 +225,9 @@ class Messages:
         if failure:
             before = sum(len(each.sql) + 2 for each in parts[:index])
             status = self.active.transaction_status
-            if self.is_shared and not index and status == IDLE:
-                raise NotParsedError
+            is_ours = failure.sqlstate == NOT_PREPARED or parts[index].sql == MARK
+            if self.is_shared and (is_ours or (not index and status == IDLE)):
+                raise NotSharedError from failure
             position = int(failure.diag.statement_position or 0)
             # What cannot be parsed is found before the first statement is run.
             while index + 1 < len(parts) and position > before + len(parts[index].sql):
@@ -330,6 +347,8 @@ class Messages:
             self._running = None
 
     def _notice(self, diagnostic: Diagnostic) -> None:
+        if diagnostic.message_primary == _MARK:
+            return
         part = self._running if self._running and self._running.where else self._next
         if part and part.where:
             text = f"{diagnostic.severity}:  {diagnostic.message_primary}"

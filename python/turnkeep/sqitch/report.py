@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
@@ -31,6 +32,42 @@ class Report(Protocol):
         self, *, ok: bool, seconds: float | None = None, remark: str | None = None
     ) -> None:
         """End the change that began last."""
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Turns:
+    """Changes that are told one after the other, with the time that each takes."""
+
+    report: Report
+    operation: str
+    labels: list[str]
+    """Of those that have not ended."""
+    width: int
+    _started: float | None = None
+    """When the first of them began."""
+
+    def begin(self) -> None:
+        """Begin the first, if there is one and it has not begun."""
+        if self.labels and self._started is None:
+            self._started = time.monotonic()
+            self.report.begin(self.operation, self.labels[0], self.width)
+
+    def end(self, *, ok: bool = True) -> None:
+        """End the first, if it has begun; where it went well the next begins."""
+        if self._started is None:
+            return
+        self.report.end(ok=ok, seconds=time.monotonic() - self._started)
+        self._started = None
+        del self.labels[0]
+        if ok:
+            self.begin()
+
+    def restart(self, labels: list[str]) -> None:
+        """Begin again with the first of all, unless that is the one that has begun."""
+        if self.labels[:1] != labels[:1]:
+            self.end(ok=False)
+        self.labels = labels
+        self.begin()
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -13,19 +13,18 @@ from turnkeep.sqitch.errors import (
     ServerError,
     SqitchError,
 )
-from turnkeep.sqitch.messages import NotParsedError, Part
+from turnkeep.sqitch.messages import NotSharedError
 from turnkeep.sqitch.script import Control, control, transaction_modes
+from turnkeep.sqitch.session import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from turnkeep.sqitch.recording import Records
     from turnkeep.sqitch.registry import Deployed
     from turnkeep.sqitch.script import Script
     from turnkeep.sqitch.session import Session
 
-_MOST = 10
-"""Changes in one message: so many go on without a client that was killed."""
 Loss = tuple[str, int, bool]
 """Of what, how many rows, whether they were counted."""
 
@@ -91,39 +90,34 @@ class Reversion:
         self, waiting: Sequence[tuple[Deployed, Script | None]]
     ) -> list[tuple[Deployed, Script | None]]:
         """Give the first changes that can share a message: none, or at least two."""
-        first = list(takewhile(lambda each: self._is_simple(each[1]), waiting[:_MOST]))
+        first = list(takewhile(lambda each: self._is_simple(each[1]), waiting[:MOST]))
         return first if len(first) > 1 else []
 
-    def run_together(self, together: Sequence[tuple[Deployed, Script | None]]) -> int:
+    def run_together(
+        self,
+        together: Sequence[tuple[Deployed, Script | None]],
+        ended: Callable[[], None],
+    ) -> None:
         """Revert changes in one message, each in a transaction of its own.
 
-        Gives how many: what came in the way of the next is found out when that is run
-        by itself. Raises ServerError.
+        ``ended`` is called after each. What came in the way of the next is found out
+        when that is run by itself. Raises ServerError.
         """
         session = self.session
-        session.is_shared = True
-        done = 0
-
-        def count() -> None:
-            nonlocal done
-            done += 1
-
         try:
-            with session.sending():
+            with session.sharing():
                 for change, script in together:
                     session.begin()
                     session.write(self.records.lock())
                     if script:
                         self._run(script, losses.dropped(script), may_lose=False)
                     session.write(self.records.revert(change))
-                    session.add(Part("commit", then=count))
+                    session.put("commit")
+                    session.mark(ended)
         except ServerError:
             raise
-        except (SqitchError, NotParsedError):
+        except (SqitchError, NotSharedError):
             pass
-        finally:
-            session.is_shared = False
-        return done
 
     def check(self, script: Script) -> None:
         """Count what a script that is no transaction drops by name."""

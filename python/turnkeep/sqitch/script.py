@@ -124,7 +124,11 @@ class Script(NamedTuple):
             self.separate
             or self.mentions_advisory_locks
             or any(
-                each.data is not None or each.is_several or each.tokens[:1] == ("copy",)
+                each.data is not None
+                or each.is_several
+                or each.tokens[:1] == ("copy",)
+                # Modes have to be set before anything else is said.
+                or (control(each) is Control.BEGIN and transaction_modes(each))
                 for each in self.statements
             )
         )

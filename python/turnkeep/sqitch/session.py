@@ -19,7 +19,7 @@ from turnkeep.sqitch.messages import (
     RESET,
     RESET_AFTER_ROLLBACK,
     Messages,
-    NotParsedError,
+    NotSharedError,
     Part,
 )
 from turnkeep.sqitch.output import Output
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.resuming import Progress
     from turnkeep.sqitch.script import Script
 
+MOST = 10
+"""Changes in one message: so many may go on without a client that was killed."""
 RUN_LOCK = 75474063
 """The key of the advisory lock by which Sqitch keeps a second run out."""
 
@@ -113,6 +115,21 @@ class Session(Messages):
         except BaseException:
             self._abandon()
             raise
+
+    @contextmanager
+    def sharing(self) -> Iterator[None]:
+        """Send the scripts of several changes in one message.
+
+        Raises NotSharedError when they have to be sent one by one, and else whatever
+        the first of them raises that fails.
+        """
+        self.is_shared = True
+        try:
+            with self.sending():
+                yield
+        finally:
+            self.is_shared = False
+            self.stop_watching()
 
     def begin(self) -> None:
         """Queue the begin of a transaction, in which the wait for a lock is bounded."""
@@ -205,26 +222,22 @@ class Session(Messages):
 
         while waiting:
             together = _first_of(waiting, size)
-            self.is_shared = len(together) > 1
             try:
-                for script in together:
-                    self.begin()
-                    self.run(script, is_verify=True)
-                    # After the rollback they would begin the next transaction.
-                    self.reset(script, RESET_AFTER_ROLLBACK)
-                    self.add(Part("rollback", then=pass_one))
-                self.flush()
+                with self.sharing() if len(together) > 1 else self.sending():
+                    for script in together:
+                        self.begin()
+                        self.run(script, is_verify=True)
+                        # After the rollback they would begin the next transaction.
+                        self.reset(script, RESET_AFTER_ROLLBACK)
+                        self.put("rollback")
+                        self.mark(pass_one)
             except ServerError:
                 raise
-            except NotParsedError:
-                self._abandon()
+            except NotSharedError:
                 size = 0
             except SqitchError as error:
-                self._abandon()
                 waiting.pop(0)
                 ended(error)
-            finally:
-                self.is_shared = False
 
     def run_alone(
         self,

@@ -150,9 +150,7 @@ class Verification:
 
         def ended(error: SqitchError | None) -> None:
             nonlocal errors, look, started
-            # The answers to a message come together: nobody knows which took longer.
-            since = None if self.session.is_shared else started
-            errors += self._end(look, since, error)
+            errors += self._end(look, started, error)
             if following := next(looks, None):
                 look, started = following, self._begin(following)
 
@@ -178,9 +176,7 @@ class Verification:
         self.report.begin("*", look.label, look.width)
         return time.monotonic()
 
-    def _end(
-        self, look: _Look, started: float | None, failure: SqitchError | None
-    ) -> int:
+    def _end(self, look: _Look, started: float, failure: SqitchError | None) -> int:
         remarks = list(look.remarks)
         if isinstance(failure, ScriptError):
             self.report.vent(str(failure))
@@ -192,8 +188,7 @@ class Verification:
             raise failure
         for remark in remarks:
             self.report.comment(remark)
-        seconds = None if started is None else time.monotonic() - started
-        self.report.end(ok=not remarks, seconds=seconds)
+        self.report.end(ok=not remarks, seconds=time.monotonic() - started)
         return len(remarks)
 
     def _say_undeployed(self, changes: Sequence[Change]) -> None:
