@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from turnkeep import libpq
 from turnkeep.libpq import IDLE, IN_TRANSACTION, TUPLES_OK
+from turnkeep.sqitch import actions
 from turnkeep.sqitch import psql as meta
 from turnkeep.sqitch.errors import ScriptFailedError, VerifyFailedError
 from turnkeep.sqitch.lexer import Scanner, Statement, is_variable_name
@@ -44,26 +45,26 @@ class Commands:
     script: Script
     is_verify: bool
 
-    def perform(self, action: meta.Action) -> None:
+    def perform(self, action: actions.Action) -> None:
         """Do what one of them says. Raises SqitchError."""
         self.messages.flush()
         match action:
-            case meta.Shell(command):
+            case actions.Shell(command):
                 text = self._shell(command)
                 if text:
                     is_line = text.endswith("\n")
                     self.output.say(text.removesuffix("\n"), ends_line=is_line)
-            case meta.Redirect(to):
+            case actions.Redirect(to):
                 self.output.redirect(to, self.psql.environment)
-            case meta.Show(what, text):
+            case actions.Show(what, text):
                 setattr(self.output, what, text)
-            case meta.Connect():
+            case actions.Connect():
                 self._connect(action)
-            case meta.Echo():
+            case actions.Echo():
                 self._echo(action)
-            case meta.Send(statement):
+            case actions.Send(statement):
                 self._send_for(action, self._part(statement))
-            case meta.CopyFile(statement):
+            case actions.CopyFile(statement):
                 self._copy_file(action, self._part(statement))
 
     def _part(self, statement: Statement) -> Part:
@@ -75,7 +76,7 @@ class Commands:
     def _shell(self, command: str) -> str:
         return shell(command, self.psql.environment, self.messages.report)
 
-    def _echo(self, echo: meta.Echo) -> None:
+    def _echo(self, echo: actions.Echo) -> None:
         if echo.to == "stdout":
             self.output.say(echo.text, ends_line=echo.ends_line)
         elif echo.to == "stderr":
@@ -83,7 +84,7 @@ class Commands:
         else:
             self.output.data(echo.text.encode() + b"\n" * echo.ends_line)
 
-    def _send_for(self, action: meta.Send, part: Part) -> None:
+    def _send_for(self, action: actions.Send, part: Part) -> None:
         """Run a statement whose rows have a use."""
         assert part.output is not None  # noqa: S101 - _perform gives one
         if action.use == "g":
@@ -147,7 +148,7 @@ class Commands:
                 continue
             self.psql.set(name, result.text(0, column))
 
-    def _copy_file(self, action: meta.CopyFile, part: Part) -> None:
+    def _copy_file(self, action: actions.CopyFile, part: Part) -> None:
         r"""Run ``\copy`` with a file or a program at this end."""
         if action.end is None:
             self.messages.copy(part)
@@ -180,7 +181,7 @@ class Commands:
                 f"{action.end}: {error.strerror}", where=part.where
             ) from None
 
-    def _connect(self, action: meta.Connect) -> None:
+    def _connect(self, action: actions.Connect) -> None:
         r"""Go where ``\connect`` says, which may be here."""
         if self.messages.active.transaction_status != IDLE:
             self.messages.put(*RESET, DEALLOCATE)

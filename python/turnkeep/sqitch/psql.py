@@ -13,14 +13,16 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
+from turnkeep.sqitch.actions import Connect, CopyFile, Echo, Redirect, Send, Shell, Show
 from turnkeep.sqitch.errors import NeedsPsqlError, ScriptError
 from turnkeep.sqitch.lexer import Command, Scanner, Statement, is_variable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from turnkeep.sqitch.actions import Action
     from turnkeep.sqitch.lexer import Argument, Mark
 
 UNKNOWN = "\uf8ff"
@@ -71,64 +73,6 @@ _HINT = (
     "install psql, or name it with engine.pg.client in sqitch.conf"
 )
 _MAXIMUM_DEPTH = 100
-
-
-class Echo(NamedTuple):
-    """A text to be shown: on stdout, on stderr, or where the rows go."""
-
-    text: str
-    to: Literal["stdout", "stderr", "rows"]
-    where: str
-    ends_line: bool = True
-
-
-class Shell(NamedTuple):
-    r"""A command of the shell: ``\!``."""
-
-    command: str
-    where: str
-
-
-class Redirect(NamedTuple):
-    """From now on rows go into a file, or, behind ``|``, to a program; None: stdout."""
-
-    to: str | None
-    where: str
-
-
-class Show(NamedTuple):
-    """From now on NULL, or what stands between fields or rows, looks like this."""
-
-    what: Literal["null", "fieldsep", "recordsep"]
-    text: str
-
-
-class Send(NamedTuple):
-    r"""A statement whose rows have a use: ``\gset``, ``\gexec``, ``\g file``."""
-
-    statement: Statement
-    use: Literal["gset", "gexec", "g"]
-    argument: str
-
-
-class CopyFile(NamedTuple):
-    r"""``\copy``: the statement, and the file or program at this end."""
-
-    statement: Statement
-    is_in: bool
-    end: str | None
-    """None: what stands in the script, or stdout."""
-    is_program: bool
-
-
-class Connect(NamedTuple):
-    r"""``\connect``: database, user, host, port, or one connection string."""
-
-    arguments: tuple[str | None, ...]
-    where: str
-
-
-Action = Statement | Echo | Shell | Redirect | Show | Send | CopyFile | Connect
 
 
 @dataclass(slots=True, eq=False, repr=False)

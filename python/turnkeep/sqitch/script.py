@@ -13,15 +13,16 @@ import re
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from turnkeep.sqitch import identity
+from turnkeep.sqitch.actions import Connect, CopyFile, Send
 from turnkeep.sqitch.errors import NeedsPsqlError, ScriptError
 from turnkeep.sqitch.lexer import Statement
-from turnkeep.sqitch.psql import UNKNOWN, Connect, CopyFile, Psql, Send
+from turnkeep.sqitch.psql import UNKNOWN, Psql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from turnkeep.sqitch.psql import Action
+    from turnkeep.sqitch.actions import Action
 
 _ENDS_IN_BODY = re.compile(
     r"\b(?:commit|rollback)(?:\s+and\s+(?:no\s+)?chain)?\s*;", re.IGNORECASE
