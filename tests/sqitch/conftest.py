@@ -195,6 +195,15 @@ def workspace(tmp_path: Path, empty_database: str) -> Workspace:
 
 
 @pytest.fixture
+def two(workspace: Workspace) -> Workspace:
+    """Give a project of two changes that make tables."""
+    workspace.plan("a", "b [a]")
+    workspace.table("a")
+    workspace.table("b")
+    return workspace
+
+
+@pytest.fixture
 def uri(empty_database: str) -> str:
     """Give the database as a Sqitch URI that needs no variables."""
     parts = {key: str(value) for key, value in conninfo_to_dict(empty_database).items()}

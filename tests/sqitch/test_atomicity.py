@@ -17,15 +17,6 @@ def there(workspace: Workspace, *names: str) -> list[bool]:
     ]
 
 
-@pytest.fixture
-def two(workspace: Workspace) -> Workspace:
-    """Give a project of two changes that make tables."""
-    workspace.plan("a", "b [a]")
-    workspace.table("a")
-    workspace.table("b")
-    return workspace
-
-
 def test_a_single_transaction_is_all_or_nothing(two: Workspace) -> None:
     two.write("deploy/b.sql", "create table b ();\nselect 1 / 0;\n")
     result = two.run("turnkeep", "deploy", "--single-transaction")

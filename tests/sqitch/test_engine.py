@@ -1,4 +1,4 @@
-"""One change, one transaction; and each script as if it were alone in its session."""
+"""One change, one transaction; and what the verbs say and ask."""
 
 from __future__ import annotations
 
@@ -39,15 +39,6 @@ def exists(workspace: Workspace, *tables: str) -> list[bool]:
         workspace.rows("select to_regclass(%s) is not null", table)[0][0]
         for table in tables
     ]
-
-
-@pytest.fixture
-def two(workspace: Workspace) -> Workspace:
-    """Give a project of two changes that make tables."""
-    workspace.plan("a", "b [a]")
-    workspace.table("a")
-    workspace.table("b")
-    return workspace
 
 
 def test_a_failing_script_leaves_nothing_even_without_begin(two: Workspace) -> None:
@@ -201,135 +192,6 @@ def test_a_verify_script_may_have_several_transactions(two: Workspace) -> None:
     block = "begin;\ncreate temp table t ();\nrollback;\n"
     script(two, "b", block + block, "verify")
     assert two.run("turnkeep", "deploy").code == 0
-
-
-LEAKS = {
-    "search_path": (
-        "create schema s; set search_path = s;",
-        "select 1 / (current_schema() = 'public')::int;",
-    ),
-    "set local": (
-        "begin; set local statement_timeout = 1234; commit;",
-        "select 1 / (current_setting('statement_timeout') = '0')::int;",
-    ),
-    "own variable": (
-        "set my.var = 'x';",
-        "select 1 / (coalesce(current_setting('my.var', true), '') = '')::int;",
-    ),
-    "role": (
-        "set role pg_monitor;",
-        "select 1 / (current_user = session_user)::int;",
-    ),
-    "session authorization": (
-        "set session authorization pg_monitor;",
-        "select 1 / (session_user <> 'pg_monitor')::int;",
-    ),
-    "temporary table": ("create temp table t ();", "create temp table t (); -- again"),
-    "cursor": (
-        "begin; declare c cursor with hold for select 1; commit;",
-        "declare c cursor with hold for select 1;",
-    ),
-    "prepared statement": ("prepare p as select 1;", "prepare p as select 1; -- again"),
-    "end of all prepared statements": ("deallocate all;", "deallocate all; -- again"),
-    "end of it inside a block": (
-        "do 'begin execute ''discard all''; exception when others then null; end';",
-        "do 'begin execute ''deallocate all''; end';",
-    ),
-    "listen": (
-        "listen x;",
-        "select 1 / (not exists (select pg_listening_channels()))::int;",
-    ),
-    "last value": (
-        "create sequence q; select nextval('q');",
-        """
-        do $$ begin
-            perform lastval();
-            raise exception 'leaked';
-        exception when object_not_in_prerequisite_state then null;
-        end $$;
-        """,
-    ),
-    "advisory lock": (
-        """
-        select pg_advisory_lock(7), pg_advisory_lock_shared(8), pg_advisory_lock(1, 2),
-            pg_advisory_lock(-1), pg_advisory_lock_shared(-3, -4);
-        """,
-        """
-        select 1 / (count(*) = 1)::int from pg_locks
-        where locktype = 'advisory' and pid = pg_backend_pid();
-        """,
-    ),
-}
-
-
-@pytest.mark.bare
-@pytest.mark.parametrize("leak", LEAKS)
-def test_nothing_of_a_session_reaches_the_next_script(
-    two: Workspace, leak: str
-) -> None:
-    first, second = LEAKS[leak]
-    script(two, "a", first)
-    script(two, "b", second)
-    result = two.run("turnkeep", "deploy", "--no-verify")
-    assert result.code == 0, result.stderr
-    assert changes(two) == ["a", "b"]
-
-
-@pytest.mark.bare
-@pytest.mark.parametrize("leak", [each for each in LEAKS if each != "advisory lock"])
-def test_nothing_of_a_session_reaches_the_verify_script(
-    two: Workspace, leak: str
-) -> None:
-    first, second = LEAKS[leak]
-    script(two, "a", first)
-    script(two, "a", second, "verify")
-    result = two.run("turnkeep", "deploy", "--to", "a")
-    assert result.code == 0, result.stderr
-
-
-@pytest.mark.bare
-@pytest.mark.parametrize("leak", LEAKS)
-def test_nothing_of_a_session_reaches_the_next_script_from_one_that_runs_alone(
-    two: Workspace, leak: str
-) -> None:
-    first, second = LEAKS[leak]
-    script(two, "a", f"vacuum pg_class; {first}")
-    script(two, "b", second)
-    result = two.run("turnkeep", "deploy", "--no-verify")
-    assert result.code == 0, result.stderr
-
-
-@pytest.mark.bare
-def test_a_role_that_the_login_begins_with_is_every_scripts(two: Workspace) -> None:
-    owner, login = f"owner_{two.name}", f"login_{two.name}"
-    two.rows(f"create role {owner} superuser")
-    two.rows(f"create role {login} login in role {owner}")
-    two.rows(f"alter role {login} set role = {owner}")
-    for name in ("a", "b"):
-        script(two, name, f"select 1 / (current_user = '{owner}')::int; -- {name}")
-    script(two, "a", f"select 1 / (current_user = '{owner}')::int;", "verify")
-    try:
-        result = two.run("turnkeep", "deploy", "--no-verify")
-        assert result.code == 2
-        two.environment["PGUSER"] = login
-        script(two, "b", "", "verify")
-        result = two.run("turnkeep", "deploy")
-        assert result.code == 0, result.stderr
-    finally:
-        two.rows("drop schema if exists sqitch cascade")
-        two.rows(f"drop role {login}, {owner}")
-
-
-def test_discard_all_does_not_let_a_second_run_in(two: Workspace) -> None:
-    script(two, "a", "discard all;")
-    script(
-        two,
-        "b",
-        "select 1 / count(*)::int from pg_locks where locktype = 'advisory'"
-        " and objid = 75474063 and granted;",
-    )
-    result = two.run("turnkeep", "deploy", "--no-verify")
-    assert result.code == 0, result.stderr
 
 
 def test_concurrently_runs_outside_a_transaction_and_says_so(two: Workspace) -> None:
