@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from threading import Thread
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock, Semaphore, Thread
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from turnkeep.embedded.cluster import Cluster
 
 CALL = get_thread("c")
+CALLERS = 8
 SETTINGS = {"hot_standby": "off", "wal_level": "replica"}
 """With which a server in recovery says that it takes no connections yet: 57P03."""
 MAKERS = pytest.mark.parametrize("make", [connect, connect_async])
@@ -145,3 +148,71 @@ def test_who_is_not_let_in_hears_so_at_once(database: str, make: Any) -> None:
         assert type(raised.value) is Unreachable
         assert raised.value.hint
         assert client.retries == 0
+
+
+class Watched:
+    """A lock that says when somebody has come to it."""
+
+    def __init__(self) -> None:
+        """Begin with nobody."""
+        self.arrivals = Semaphore(0)
+        self._lock = Lock()
+
+    def __enter__(self) -> None:
+        """Come, and wait for it."""
+        self.arrivals.release()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        """Go."""
+        self._lock.release()
+
+
+def test_those_who_wait_for_the_first_connection_share_its_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool, lock, connected = postgresql.LazyPool(conninfo="", open=False), Watched(), 0
+    monkeypatch.setattr(pool, "_lock", lock)
+
+    def fail(_: str) -> None:
+        nonlocal connected
+        connected += 1
+        for _ in range(CALLERS if connected == 1 else 0):
+            lock.arrivals.acquire()
+        raise psycopg.errors.ConnectionTimeout("timeout expired")
+
+    monkeypatch.setattr(psycopg, "connect", fail)
+
+    def get(_: int) -> None:
+        with pytest.raises(Unanswered, match="expired") as raised:
+            pool.get()
+        assert raised.value.__cause__
+
+    with ThreadPoolExecutor(CALLERS) as threads:
+        list(threads.map(get, range(CALLERS)))
+    assert connected == 1
+    with pytest.raises(Unanswered):
+        pool.get()
+    assert connected == 2, "a later call tries for itself"
+
+
+def test_coroutines_share_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    connected = 0
+
+    async def fail(_: str) -> None:
+        nonlocal connected
+        connected += 1
+        await asyncio.sleep(0)
+        raise psycopg.errors.ConnectionTimeout("timeout expired")
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", fail)
+
+    async def get() -> None:
+        pool = postgresql.AsyncLazyPool(conninfo="", open=False)
+        met = await asyncio.gather(
+            *(pool.get() for _ in range(CALLERS)), return_exceptions=True
+        )
+        assert {type(each) for each in met} == {Unanswered}
+
+    asyncio.run(get())
+    assert connected == 1

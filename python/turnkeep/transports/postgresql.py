@@ -209,6 +209,7 @@ class LazyPool:
         """Make the pool; one that was there belongs to the process that opened it."""
         self._lock = Lock()
         self._is_open = False
+        self._failure: Unavailable | None = None
         self.pool = ConnectionPool[Any](
             **self._description, reconnect_failed=self._connect_again
         )
@@ -225,14 +226,17 @@ class LazyPool:
         :raises turnkeep.errors.Unavailable: the first connection of all failed
         """
         if not self._is_open:
+            known = self._failure
             with self._lock:
                 if not self._is_open:
+                    raise_news(known, self._failure)
                     conninfo = with_timeout(self._description["conninfo"])
                     try:
                         # A pool tells nobody why it cannot connect; a connection does.
                         psycopg.connect(conninfo).close()
                     except psycopg.Error as cause:
-                        raise unreachable(cause, conninfo) from cause
+                        self._failure = unreachable(cause, conninfo)
+                        raise self._failure from cause
                     self.pool.open()
                     self._is_open = True
         return self.pool
@@ -262,6 +266,7 @@ class AsyncLazyPool:
         """Make the pool; one that was there belongs to the process that opened it."""
         self._lock = asyncio.Lock()
         self._is_open = False
+        self._failure: Unavailable | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._kept = asyncio.Event()
         self._connections: WeakSet[psycopg.AsyncConnection[Any]] = WeakSet()
@@ -306,15 +311,18 @@ class AsyncLazyPool:
         :raises turnkeep.errors.Unavailable: the first connection of all failed
         """
         if not self._is_open:
+            known = self._failure
             async with self._lock:
                 if not self._is_open:
+                    raise_news(known, self._failure)
                     conninfo = with_timeout(self._description["conninfo"])
                     try:
                         connection = await psycopg.AsyncConnection.connect(conninfo)
                     except psycopg.Error as cause:
-                        raise await asyncio.to_thread(
+                        self._failure = await asyncio.to_thread(
                             unreachable, cause, conninfo
-                        ) from cause
+                        )
+                        raise self._failure from cause
                     await connection.close()
                     # Not none: who made it was cancelled while waiting.
                     if self._keeper is None:
@@ -486,6 +494,15 @@ def is_loss(error: CallError) -> bool:
     """Tell whether the connection went, not only what was asked over it."""
     sqlstate = error.sqlstate
     return sqlstate is None or sqlstate.startswith(("08", "57P"))
+
+
+def raise_news(known: Unavailable | None, failure: Unavailable | None) -> None:
+    """Raise what another call has met while this one waited for it.
+
+    One after the other, many would wait for a time limit each.
+    """
+    if failure is not None and failure is not known:
+        raise copy(failure) from failure.__cause__
 
 
 def unreachable(cause: psycopg.Error, conninfo: str) -> Unavailable:
