@@ -1,9 +1,10 @@
-"""Count the instructions of the server for a call: ``make bench ARGS=instructions``.
+"""Count the instructions of a call: ``make bench ARGS=instructions``.
 
 Times and even processor times of a busy machine tell little. How many instructions a
 backend executes does not depend on who else is there: two runs differ by a few percent,
 for what the rows before have left on the pages. It needs valgrind, whose callgrind
-counts them in a server of one session (``postgres --single``), and a minute or two.
+counts them in a server of one session (``postgres --single``), and in the client's
+process, and some minutes.
 
 A call is the difference between a long session and a short one: what starting and
 planning take is in both.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -24,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cases import CASES, CLAIMS, SETUP, Case
+from bench.wrapper import WAYS
 from turnkeep.bundle import project_directory
 from turnkeep.embedded.account import Account
 from turnkeep.embedded.binaries import Binaries, find_binaries
@@ -37,7 +40,10 @@ if TYPE_CHECKING:
 
 FEW, MANY = 10, 30
 """Calls; the first five have plans of their own, and the sixth the one that stays."""
+CLIENT_FEW, CLIENT_MANY = 100, 1100
+"""Calls of a client, whose start is another one each time."""
 COUNTED = re.compile(r"Collected : (\d+)")
+CALLGRIND = ("--tool=callgrind", "--callgrind-out-file=/dev/null")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -68,6 +74,7 @@ def main(arguments: Sequence[str]) -> int:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(SETUP)
             connection.execute("vacuum analyze")
+        client_counts = {way: client_instructions(valgrind, url, way) for way in WAYS}
         cluster.stop()
         counts = {
             case.name: instructions(valgrind, binaries, cluster, case)
@@ -75,10 +82,10 @@ def main(arguments: Sequence[str]) -> int:
         }
 
     if options.json:
-        json.dump(counts, sys.stdout, indent=2)
+        json.dump({"server": counts, "client": client_counts}, sys.stdout, indent=2)
         print()  # noqa: T201
     else:
-        Console().print(laid_out(chosen, counts))
+        Console().print(laid_out(chosen, counts), client_laid_out(client_counts))
     return 0
 
 
@@ -104,7 +111,7 @@ def session(
     script += ["execute called"] * calls
     ended = subprocess.run(  # noqa: S603
         [
-            *(valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null"),
+            *(valgrind, *CALLGRIND),
             *(str(binaries.directory / "postgres"), "--single"),
             *("-D", str(cluster.data), "postgres"),
         ],
@@ -114,9 +121,36 @@ def session(
         text=True,
         **Account.for_server(cluster.data).switch,
     )
-    counted = COUNTED.search(ended.stderr)
-    if counted is None or "ERROR" in ended.stderr:
+    if "ERROR" in ended.stderr:
         raise LookupError(ended.stderr)
+    return collected(ended.stderr)
+
+
+def client_instructions(valgrind: str, url: str, way: str) -> float:
+    """Give the instructions of a client that stores a turn."""
+    few, many = (
+        collected(
+            subprocess.run(  # noqa: S603
+                [
+                    *(valgrind, *CALLGRIND, sys.executable),
+                    *("-m", "bench.wrapper", url, way, str(calls)),
+                ],
+                check=True,
+                capture_output=True,
+                text=True,
+                env=os.environ | {"PYTHONHASHSEED": "0"},
+            ).stderr
+        )
+        for calls in (CLIENT_FEW, CLIENT_MANY)
+    )
+    return (many - few) / (CLIENT_MANY - CLIENT_FEW)
+
+
+def collected(report: str) -> int:
+    """Give what callgrind has counted."""
+    counted = COUNTED.search(report)
+    if counted is None:
+        raise LookupError(report)
     return int(counted[1])
 
 
@@ -133,4 +167,15 @@ def laid_out(cases: Sequence[Case], counts: dict[str, float]) -> Table:
             f"{count / 1000:,.0f}",
             f"{count / floor:.2f}" if floor else "",
         )
+    return table
+
+
+def client_laid_out(counts: dict[str, float]) -> Table:
+    """Lay out the counts of the client, each against bare psycopg's."""
+    table = Table(title="A turn, in thousands of instructions of the client")
+    for heading in ("", "thousand", "x bare"):
+        table.add_column(heading, justify="right" if heading else "left")
+    bare = counts[WAYS[0]]
+    for way, count in counts.items():
+        table.add_row(way, f"{count / 1000:,.0f}", f"{count / bare:.2f}")
     return table

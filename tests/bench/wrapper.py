@@ -1,10 +1,16 @@
-"""What ``Client`` adds to the same statement sent with bare psycopg."""
+"""What ``Client`` adds to the same statement sent with bare psycopg.
+
+``python -m bench.wrapper CONNINFO WAY CALLS`` is what `bench.instructions` counts.
+"""
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
@@ -14,7 +20,11 @@ from bench.cases import ANSWER, QUESTION
 from turnkeep.calls import append_turn
 from turnkeep.client import Client
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 BLOCK = 20
+WAYS = ("bare psycopg", "Client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +36,14 @@ class WrapperRatios:
     """Processor time of the client's thread; the server's is in the wall time only."""
 
 
-def wrapper_ratios(conninfo: str, seconds: float) -> WrapperRatios:
-    """Let both take turns in blocks; give the medians of the blocks' ratios."""
+@contextmanager
+def both_ways(conninfo: str) -> Iterator[dict[str, Callable[[], None]]]:
+    """Give `WAYS`, each as a function that stores a turn."""
     messages = [
         {"role": "user", "content": QUESTION},
         {"role": "assistant", "content": ANSWER},
     ]
     document = msgspec.json.encode(messages).decode()
-    walls, cpus = [], []
     with psycopg.connect(conninfo, autocommit=True) as bare, Client(conninfo) as client:
 
         def plain() -> None:
@@ -45,13 +55,20 @@ def wrapper_ratios(conninfo: str, seconds: float) -> WrapperRatios:
         def wrapped() -> None:
             client(append_turn("wrapper", messages, request_id=uuid4().hex))
 
-        for way in (plain, wrapped):
+        yield dict(zip(WAYS, (plain, wrapped), strict=True))
+
+
+def wrapper_ratios(conninfo: str, seconds: float) -> WrapperRatios:
+    """Let both take turns in blocks; give the medians of the blocks' ratios."""
+    walls, cpus = [], []
+    with both_ways(conninfo) as both:
+        for way in both.values():
             for _ in range(BLOCK):
                 way()
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             spans = []
-            for way in (plain, wrapped):
+            for way in both.values():
                 began, cpu = time.perf_counter(), time.thread_time()
                 for _ in range(BLOCK):
                     way()
@@ -60,3 +77,9 @@ def wrapper_ratios(conninfo: str, seconds: float) -> WrapperRatios:
             walls.append(wrapped_wall / plain_wall)
             cpus.append(wrapped_cpu / plain_cpu)
     return WrapperRatios(median(walls), median(cpus))
+
+
+if __name__ == "__main__":
+    with both_ways(sys.argv[1]) as both:
+        for _ in range(int(sys.argv[3])):
+            both[sys.argv[2]]()
