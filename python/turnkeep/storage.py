@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 WHERE = "storage"
 CHUNK_BYTES = 1 << 18
+HALF_WRITTEN = ".upload-"
+"""Begins the name of a file that is not an object yet."""
+ABANDONED_SECONDS = 86_400.0
+"""Who lives writes on in less."""
 DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 IMPOSSIBLE = frozenset(
     {errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR}
@@ -97,9 +102,10 @@ class DirectoryStorage:
             if target.exists():
                 return
             self.root.mkdir(parents=True, exist_ok=True)
+            self._tidy()
             # Beside the buckets, so that nobody lists what is half written.
             beside = NamedTemporaryFile(  # noqa: SIM115  entered below
-                dir=self.root, prefix=".", delete=False
+                dir=self.root, prefix=HALF_WRITTEN, delete=False
             )
         with beside as file:
             try:
@@ -149,6 +155,13 @@ class DirectoryStorage:
                     status.st_size,
                     datetime.fromtimestamp(status.st_mtime, UTC),
                 )
+
+    def _tidy(self) -> None:
+        """Remove what uploads that were killed have left."""
+        for path in self.root.glob(f"{HALF_WRITTEN}*"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                    path.unlink()
 
     def _see(self) -> None:
         """Let no directory that is not there pass for one that is empty."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
+import time
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
 from turnkeep.errors import CallError, Forbidden, Unavailable, Unprocessable
-from turnkeep.storage import DirectoryStorage
+from turnkeep.storage import HALF_WRITTEN, DirectoryStorage
 from turnkeep.supabase_storage import SupabaseStorage
 
 if TYPE_CHECKING:
@@ -75,6 +77,20 @@ def test_half_an_object_is_none(storage: Storage, tmp_path: Path) -> None:
         storage.put("b", "a", broken)
     assert content_of(storage, "b") == {}
     assert list((tmp_path / "storage").iterdir()) == []
+
+
+def test_what_a_killed_upload_has_left_goes_after_a_day(
+    storage: Storage, tmp_path: Path
+) -> None:
+    storage.put("b", "a", BytesIO(b"1"))
+    root = tmp_path / "storage"
+    for name, age in (("old", 90_000), ("young", 80_000)):
+        left = root / f"{HALF_WRITTEN}{name}"
+        left.touch()
+        os.utime(left, (time.time() - age, time.time() - age))
+    storage.put("b", "c", BytesIO(b"2"))
+    assert [each.name for each in root.glob(".*")] == [f"{HALF_WRITTEN}young"]
+    assert content_of(storage, "b") == {"a": 1, "c": 1}
 
 
 def test_a_full_disk_is_an_exception_of_ours(storage: Storage, tmp_path: Path) -> None:
