@@ -24,6 +24,7 @@ from turnkeep.cli import cli, pumping
 from turnkeep.client import AsyncClient, Client
 from turnkeep.errors import Unavailable
 from turnkeep.monitor import AsyncListener, Listener, follow, follow_async, pump
+from turnkeep.replies import PumpedEvents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,6 +139,12 @@ def test_the_command_pumps_once(database: str, client: Client) -> None:
     assert done.exit_code == 0
     reply = json.loads(done.stdout)
     assert reply == {"leader": True, "events": 1, "topics": 0, "more": False}
+
+
+def test_who_pumps_once_stops_when_it_is_told_to() -> None:
+    some = PumpedEvents(leader=True, events=1000, topics=0, more=True)
+    rounds = pumping.until_told(lambda _: some, iter([False, True]).__next__)  # type: ignore[arg-type]
+    assert list(rounds) == [some, some]
 
 
 def test_the_command_ends_when_it_is_to_pump_once_and_cannot(

@@ -73,7 +73,7 @@ def pump_command(
     with Client(database.conninfo, max_size=1) as client, stopping() as stop:
         forget = forgetting(client, redis_url)
         rounds = (
-            until_told(client)
+            until_told(client, stop.is_set)
             if once
             else pump(
                 client,
@@ -88,12 +88,14 @@ def pump_command(
                 click.echo(line(pumped, as_json=as_json))
 
 
-def until_told(client: Client) -> Iterator[PumpedEvents]:
-    """Push hints until there is nothing new."""
+def until_told(
+    client: Client, is_stopping: Callable[[], bool]
+) -> Iterator[PumpedEvents]:
+    """Push hints until there is nothing new, or `is_stopping`."""
     while True:
         pumped = client(pump_events())
         yield pumped
-        if not pumped.more:
+        if not pumped.more or is_stopping():
             return
 
 
