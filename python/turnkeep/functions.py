@@ -63,13 +63,19 @@ class Function(Generic[Reply]):
     """The argument without which sending the call twice would do it twice."""
     needed: frozenset[str] = field(init=False, repr=False)
     """The names of those that have no default."""
+    documents: frozenset[str] = field(init=False, repr=False)
+    """The names of those that are jsonb."""
     decoder: msgspec.json.Decoder[Reply] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Build the decoder once: it is the larger part of reading a reply."""
-        needed = frozenset(list(self.parameters)[: self.required])
-        object.__setattr__(self, "needed", needed)
-        object.__setattr__(self, "decoder", msgspec.json.Decoder(self.reply))
+        """Find out once what each call needs to know."""
+        names, kinds = list(self.parameters), self.parameters
+        for name, value in (
+            ("needed", frozenset(names[: self.required])),
+            ("documents", frozenset(n for n in names if kinds[n] == "jsonb")),
+            ("decoder", msgspec.json.Decoder(self.reply)),
+        ):
+            object.__setattr__(self, name, value)
 
 
 APPEND_TURN: Function[AppendedTurn] = Function(

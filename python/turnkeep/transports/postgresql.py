@@ -407,18 +407,20 @@ def send(connection: psycopg.Connection[Any], call: Call[Any]) -> bytes:
 
 def query(call: Call[Any]) -> tuple[bytes, list[object]]:
     """Give the statement of a call and its parameters."""
-    kinds, needed = call.function.parameters, call.function.needed
+    function = call.function
+    documents, needed = function.documents, function.needed
     given = {
-        name: adapt(value, kinds[name])
+        name: as_json(value) if name in documents else value
         for name, value in call.arguments.items()
         if value is not None or name in needed
     }
-    return statement(call.function, tuple(given)), list(given.values())
+    return statement(function, tuple(given)), list(given.values())
 
 
 def document(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bytes:
     """Give the one value of a result, a JSON document."""
-    value = cursor.pgresult.get_value(0, 0) if cursor.pgresult else None
+    result = cursor.pgresult
+    value = result.get_value(0, 0) if result else None
     return b"null" if value is None else value
 
 
@@ -442,11 +444,9 @@ def statement(function: Function[Any], names: tuple[str, ...]) -> bytes:
     return query.as_bytes(None)
 
 
-def adapt(value: object, kind: str) -> object:
-    """Give an argument in the form that psycopg sends as the parameter's type."""
-    if kind != "jsonb" or value is None:
-        return value
-    return msgspec.json.encode(value).decode()
+def as_json(value: object) -> str | None:
+    """Write an argument as the text of a jsonb; None is no document."""
+    return None if value is None else msgspec.json.encode(value).decode()
 
 
 def translate(
