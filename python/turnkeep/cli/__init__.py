@@ -6,6 +6,8 @@ that ``turnkeep status`` does not pay for what ``turnkeep demo`` needs.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from importlib import import_module
 
@@ -78,6 +80,9 @@ def main() -> None:
 
     So is Ctrl-C: click's own exit code for it, 1, means findings here.
     """
+    # Most commands end before there is garbage, and the search for it is not free.
+    gc.set_threshold(50_000)
+    atexit.register(gc.freeze)
     try:
         sys.exit(cli(standalone_mode=False))
     except click.ClickException as error:
