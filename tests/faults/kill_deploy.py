@@ -215,7 +215,7 @@ class Battery:
                 name = self.chance.choice(CHANGES) if is_deploy else CHANGES[-1]
                 while command.poll() is None and not self.runs(watcher, name):
                     time.sleep(WATCH)
-                seconds = PAUSE * (2 if is_deploy else len(CHANGES) - 1)
+                seconds = PAUSE * (1.5 if is_deploy else len(CHANGES) - 1)
                 time.sleep(self.chance.uniform(0, seconds))
             else:
                 time.sleep(self.chance.uniform(0, self.duration))

@@ -197,16 +197,17 @@ def test_a_script_may_take_the_prepared_statements_away_where_nobody_sees_it(
 def test_a_server_that_cannot_tell_how_far_it_is_deploys_nevertheless(
     four: Workspace, option: tuple[str, ...]
 ) -> None:
+    login = f"plain_{four.name}"
     four.rows("revoke usage on language plpgsql from public")
-    four.rows("create role plain login; grant create on schema public to plain")
-    four.rows(f"grant create on database {four.name} to plain")
+    four.rows(f"create role {login} login; grant create on schema public to {login}")
+    four.rows(f"grant create on database {four.name} to {login}")
     try:
         target = ("--target", f"db:pg:{four.name}")
-        result = four.turnkeep("deploy", *target, *option, PGUSER="plain")
+        result = four.turnkeep("deploy", *target, *option, PGUSER=login)
         assert result.code == 0, result.stderr
         assert [name for _, name in events(four)] == list(NAMES)
     finally:
-        four.rows("drop owned by plain; drop role plain")
+        four.rows(f"drop owned by {login}; drop role {login}")
 
 
 FAILURES = {

@@ -1,7 +1,7 @@
 """Statements that go to the server together, and what it answers to each.
 
 On the way to a server the round trips are what costs, so what is to be done is queued
-and sent in one message, a whole change at a time. The server answers statement by
+and sent in one message, ten changes at a time. The server answers statement by
 statement, so that what it says still belongs to a line of a script.
 """
 
