@@ -35,7 +35,7 @@ begin
         select f.id, 'storage_path is no plain path of 1 to 1,024 bytes' as reason
         from before_turnkeep.files as f
         where octet_length(f.storage_path) not between 1 and 1024
-           or f.storage_path ~ '(^|/)\.{0,2}(/|$)'
+           or f.storage_path ~ '(^|/)[.]{0,2}(/|$)'
     )
     select
         'conversations' as table_name, l.id, null::uuid as conversation_id,
@@ -244,7 +244,7 @@ begin
                 least(coalesce(o.created_at, now()), now()), timestamptz 'epoch'
             ) as created_at,
             case
-                when j.line ->> 'size_bytes' ~ '^\d+$'
+                when j.line ->> 'size_bytes' ~ '^[0-9]+$'
                     then (j.line ->> 'size_bytes')::bigint
             end as size_bytes,
             substring(lower(j.line ->> 'sha256') from '^[0-9a-f]{64}$') as sha256,

@@ -7,7 +7,7 @@ create function turnkeep.act_for(owner_id uuid)
 returns uuid
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     -- Row security of the writing functions compares with this setting: it is read

@@ -8,7 +8,7 @@ returns jsonb
 language plpgsql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     if coalesce(length(check_conversation.continuation_id), 0) not between 1 and 500

@@ -8,7 +8,7 @@ returns void
 language plpgsql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     if coalesce(check_digest.digest !~ '^[0-9a-f]{64}$', true) then

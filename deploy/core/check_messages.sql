@@ -8,7 +8,7 @@ returns integer
 language plpgsql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_problem record;

@@ -9,7 +9,7 @@ create function turnkeep.check_request(
 returns void
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     if exists (

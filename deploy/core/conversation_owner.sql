@@ -8,7 +8,7 @@ create function turnkeep.conversation_owner(conversation_id uuid)
 returns uuid
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     if turnkeep.is_service() then

@@ -8,7 +8,7 @@ returns uuid
 language plpgsql
 stable
 parallel safe
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     -- A setting that a transaction made local reads '' afterwards, not null.

@@ -12,7 +12,7 @@ returns jsonb
 language plpgsql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_temp
 -- Every statement has its index. Without this, tables that were small when a session
 -- made its plans are scanned whole until somebody analyses them.
 set enable_seqscan = off

@@ -7,7 +7,7 @@ create function turnkeep.find_files(owner_id uuid, files public.files[])
 returns uuid[]
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     -- By content first: the same bytes under another path are the same file.

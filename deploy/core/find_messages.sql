@@ -13,7 +13,7 @@ returns jsonb
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_temp
 -- Every statement has its index. Without this, tables that were small when a session
 -- made its plans are scanned whole until somebody analyses them.
 set enable_seqscan = off
@@ -60,7 +60,7 @@ begin
     -- The window of the page before, as places from and below, and the page's last match
     -- in it, as rank and place.
     v_cursor := regexp_match(
-        find_messages.cursor, '^(\d{1,18})-(\d{1,18})-(\d{1,9})-(\d{1,18})$'
+        find_messages.cursor, '^([0-9]{1,18})-([0-9]{1,18})-([0-9]{1,9})-([0-9]{1,18})$'
     )::bigint[];
 
     if v_cursor is null and find_messages.cursor is not null then

@@ -8,7 +8,7 @@ returns boolean
 language plpgsql
 stable
 parallel safe
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     -- The setting "role" is the role that SET ROLE chose, also inside a function that

@@ -10,7 +10,7 @@ create function turnkeep.link_files(
 returns uuid[]
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_linked_ids uuid[];

@@ -10,7 +10,7 @@ create function turnkeep.lock_conversation(
 returns uuid
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_owner_id uuid;

@@ -8,7 +8,7 @@ returns uuid[]
 language plpgsql
 immutable
 parallel safe
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     return array(

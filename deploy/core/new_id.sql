@@ -10,7 +10,7 @@ returns uuid
 language plpgsql
 volatile
 parallel safe
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     -- 48 bits of milliseconds over the head of a version 4 uuid, whose two low bits

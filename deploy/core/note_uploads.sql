@@ -9,7 +9,7 @@ create function turnkeep.note_uploads(registered jsonb)
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_noted jsonb;

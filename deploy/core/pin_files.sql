@@ -8,7 +8,7 @@ create function turnkeep.pin_files(owner_id uuid, file_ids uuid[])
 returns turnkeep.pinned_file[]
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     return array(

@@ -8,7 +8,7 @@ create function turnkeep.read_files(owner_id uuid, files jsonb, max_count intege
 returns public.files[]
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_folder constant text := read_files.owner_id || '/';
@@ -98,7 +98,7 @@ begin
                     when length(e.bucket_id) not between 1 and 100
                     then array['PT422', 'bucket_id is empty or too long']
                     when octet_length(e.storage_path) not between 1 and 1024
-                        or e.storage_path ~ '(^|/)\.{0,2}(/|$)'
+                        or e.storage_path ~ '(^|/)[.]{0,2}(/|$)'
                     then array[
                         'PT422', 'storage_path is no plain path of 1 to 1024 bytes'
                     ]

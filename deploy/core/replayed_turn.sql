@@ -16,7 +16,7 @@ create function turnkeep.replayed_turn(
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_first_seq bigint;

@@ -9,7 +9,7 @@ returns uuid
 language plpgsql
 stable
 parallel safe
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_owner_id uuid;

@@ -7,7 +7,7 @@ create function turnkeep.sees_storage()
 returns boolean
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     return exists (

@@ -12,7 +12,7 @@ create function turnkeep.unlink_files(
 )
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     -- Lock before deleting, and exclusively. Two calls that remove the last two links

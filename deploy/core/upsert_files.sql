@@ -16,7 +16,7 @@ create function turnkeep.upsert_files(
 )
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_is_pinned boolean;

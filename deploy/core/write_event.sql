@@ -14,7 +14,7 @@ create function turnkeep.write_event(
 returns void
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     insert into turnkeep.events (owner_id, kind, payload, conversation_id, subject)

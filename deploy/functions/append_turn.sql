@@ -15,7 +15,7 @@ create function public.append_turn(
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     return turnkeep.append_turn(

@@ -8,7 +8,7 @@ create function public.cache_get(key text, owner_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 set enable_seqscan = off
 -- A plan that does what is off counts as dear, and would be compiled at every call.
 set jit = off

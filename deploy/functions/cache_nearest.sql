@@ -13,7 +13,7 @@ create function public.cache_nearest(
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_max_distance constant double precision := coalesce(

@@ -11,7 +11,7 @@ create function public.cache_purge(
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_max_entries constant integer := coalesce(cache_purge.max_entries, 1000);

@@ -14,7 +14,7 @@ create function public.cleanup_orphaned_files(
 returns table (deleted_count integer, healed_count integer, more boolean)
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 -- Every statement has its index. Without this, tables that were small when a session
 -- made its plans are scanned whole until somebody analyses them.
 set enable_seqscan = off

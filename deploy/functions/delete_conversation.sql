@@ -9,7 +9,7 @@ create function public.delete_conversation(
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     return turnkeep.delete_conversation(

@@ -11,7 +11,7 @@ create function public.finish_storage_deletions(
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 -- Every statement has its index. Without this, tables that were small when a session
 -- made its plans are scanned whole until somebody analyses them.
 set enable_seqscan = off

@@ -7,7 +7,7 @@ create function public.forget_owner(owner_id uuid, max_rows integer default 1000
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     return turnkeep.forget_owner(forget_owner.owner_id, forget_owner.max_rows);

@@ -14,7 +14,7 @@ create function public.get_thread(
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_temp
 -- The index has the order that a page is read in. Without these, a planner that has no
 -- statistics yet expects few rows, and fetches and sorts all there are.
 set enable_seqscan = off

@@ -7,7 +7,7 @@ create function public.health()
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     return jsonb_build_object(

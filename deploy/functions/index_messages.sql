@@ -7,7 +7,7 @@ create function public.index_messages(max_messages integer default 1000)
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_max_messages constant integer := coalesce(index_messages.max_messages, 1000);

@@ -8,7 +8,7 @@ create function public.link_file_to_conversation(conversation_id uuid, file_id u
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     return turnkeep.link_files_to_conversation(

@@ -10,7 +10,7 @@ create function public.link_files_to_conversation(
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     return turnkeep.link_files_to_conversation(

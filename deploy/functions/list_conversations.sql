@@ -12,7 +12,7 @@ create function public.list_conversations(
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_temp
 -- The index has the order that a page is read in. Without these, a planner that has no
 -- statistics yet expects few rows, and fetches and sorts all there are.
 set enable_seqscan = off
@@ -41,7 +41,7 @@ begin
     -- The place of the page's last row: when it was active, in seconds, and its id.
     v_after := regexp_match(
         list_conversations.cursor,
-        '^(\d{1,11})/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$'
+        '^([0-9]{1,11})/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$'
     );
 
     if v_after is null and list_conversations.cursor is not null then

@@ -13,7 +13,7 @@ create function public.list_events(
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_temp
 -- The key has the order that a page is read in. Without these, a planner that has no
 -- statistics yet expects few rows, and fetches and sorts all there are.
 set enable_seqscan = off
@@ -71,7 +71,7 @@ begin
     if list_events.cursor is not null then
         v_place := regexp_match(
             list_events.cursor,
-            '^(\d{1,19})/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$'
+            '^([0-9]{1,19})/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$'
         );
 
         if v_place is null then

@@ -13,7 +13,7 @@ create function public.metrics()
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_temp
 -- Each number is the head of an index, or of the statistics that the server keeps.
 set enable_seqscan = off
 set enable_bitmapscan = off
@@ -184,7 +184,7 @@ begin
                         -- What a client reports may stand for many.
                         sum(
                             case
-                                when e.kind not like 'client\_%' then 1
+                                when not starts_with(e.kind, 'client_') then 1
                                 when jsonb_typeof(e.payload -> 'count') = 'number'
                                     then least(
                                         greatest((e.payload ->> 'count')::numeric, 0),

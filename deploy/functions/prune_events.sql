@@ -10,7 +10,7 @@ create function public.prune_events(
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 -- The key has the order that events are deleted in.
 set enable_seqscan = off
 set enable_sort = off

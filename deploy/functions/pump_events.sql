@@ -7,7 +7,7 @@ create function public.pump_events(max_events integer default 1000)
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_max_events constant integer := coalesce(pump_events.max_events, 1000);

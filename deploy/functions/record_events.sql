@@ -7,7 +7,7 @@ create function public.record_events(events jsonb)
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_event_count integer;

@@ -8,7 +8,7 @@ create function public.register_files(files jsonb, owner_id uuid default null)
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     return turnkeep.note_uploads(

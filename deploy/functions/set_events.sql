@@ -7,7 +7,7 @@ create function public.set_events(enabled boolean)
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     if set_events.enabled is null then

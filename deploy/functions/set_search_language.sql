@@ -7,7 +7,7 @@ create function public.set_search_language(language text)
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 declare
     v_language text;

@@ -9,7 +9,7 @@ create function public.truncate_thread(
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     return turnkeep.truncate_thread(

@@ -10,7 +10,7 @@ create function public.unlink_files_from_conversation(
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     return turnkeep.unlink_files_from_conversation(

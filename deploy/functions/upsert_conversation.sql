@@ -12,7 +12,7 @@ create function public.upsert_conversation(
 returns jsonb
 language plpgsql
 volatile
-set search_path = ''
+set search_path = pg_temp
 as $function$
 begin
     return turnkeep.upsert_conversation(

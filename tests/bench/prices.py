@@ -57,7 +57,7 @@ TAKEN_AWAY = {
     """,
     "owner from the claims": """
         create or replace function turnkeep.resolve_owner(owner_id uuid)
-        returns uuid language plpgsql stable parallel safe set search_path = '' as $$
+        returns uuid language plpgsql stable parallel safe set search_path = pg_temp as $$
         begin
             return '11111111-1111-4111-8111-111111111111';
         end $$
@@ -72,7 +72,7 @@ TAKEN_AWAY = {
     "check of the messages": """
         create or replace function turnkeep.check_messages(messages jsonb)
         returns integer language plpgsql immutable parallel safe
-        set search_path = '' as $$
+        set search_path = pg_temp as $$
         begin
             return jsonb_array_length(check_messages.messages);
         end $$

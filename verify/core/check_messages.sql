@@ -9,7 +9,7 @@ select turnkeep.check_messages(
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=""']
+        and f.proconfig @> array['search_path=pg_temp']
     )::integer
 from pg_proc as f
 cross join (

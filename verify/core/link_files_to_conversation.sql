@@ -29,7 +29,7 @@ where f.oid = 'turnkeep.link_files_to_conversation(uuid, uuid[], uuid)'::regproc
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=""']
+        and f.proconfig @> array['search_path=pg_temp']
     )::integer
 from pg_proc as f
 cross join (

@@ -7,7 +7,7 @@ select 1 / (substring(turnkeep.new_id()::text from 15 for 1) = '7')::integer;
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=""']
+        and f.proconfig @> array['search_path=pg_temp']
     )::integer
 from pg_proc as f
 cross join (

@@ -1,7 +1,7 @@
 -- What holds for every function, present and future.
 begin;
 
-select plan(25);
+select plan(26);
 
 create temporary view ours as
 select
@@ -68,9 +68,14 @@ select isnt_empty('select from ours', 'there are functions to speak of');
 select is_empty(
     $$
     select o.oid::regprocedure from ours as o
-    where not coalesce(o.proconfig @> array['search_path=""'], false)
+    where not coalesce(o.proconfig @> array['search_path=pg_temp'], false)
     $$,
-    'every function pins an empty search_path'
+    'every function looks for names in pg_catalog, and last in the caller''s pg_temp'
+);
+
+select is_empty(
+    $$ select o.oid::regprocedure from ours as o where strpos(o.prosrc, E'\\') > 0 $$,
+    'a body means the same whatever standard_conforming_strings is'
 );
 
 -- The planner's guesses must not decide: a session that has made its plans on small
