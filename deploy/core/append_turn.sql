@@ -109,7 +109,7 @@ begin
             t.first_at,
             t.first_at + (v_turn_size - 1) * interval '1 microsecond'
         from (select clock_timestamp() as first_at) as t
-        on conflict on constraint conversations_owner_id_continuation_id_key
+        on conflict on constraint conversations_continuation_id_owner_id_key
         do nothing
         returning c.id, 1, c.created_at
         into v_conversation_id, v_first_seq, v_first_at;

@@ -9,6 +9,11 @@ returns uuid
 language plpgsql
 stable
 set search_path = pg_temp
+-- By its key. Without this, a table that was small when a session made its plan is
+-- scanned whole until somebody analyses it.
+set enable_seqscan = off
+-- A plan that does what is off counts as dear, and would be compiled at every call.
+set jit = off
 as $function$
 begin
     if turnkeep.is_service() then

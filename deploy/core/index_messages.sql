@@ -11,9 +11,10 @@ returns jsonb
 language plpgsql
 volatile
 set search_path = pg_temp
--- Every statement has its index. Without this, tables that were small when a session
--- made its plans are scanned whole until somebody analyses them.
+-- Every statement has its index, and its order. Without these, tables that were small
+-- when a session made its plans are scanned whole until somebody analyses them.
 set enable_seqscan = off
+set enable_sort = off
 -- A plan that does what is off counts as dear, and would be compiled at every call.
 set jit = off
 -- A word of more than 2 kB is not indexed, and nobody needs to be told.

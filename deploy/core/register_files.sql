@@ -55,7 +55,8 @@ begin
                   select n.id from unnest(v_created_ids) as n (id)
               )
           )
-          and m.unlinked_since is not null
+          -- "Is true", lest the planner look for them among all that are marked.
+          and (m.unlinked_since is not null) is true
         order by m.id
         for no key update
     ) as m

@@ -94,7 +94,8 @@ begin
 
         delete from turnkeep.deleted_requests as d
         where d.owner_id = v_owner_id
-          and d.deleted_at < now() - interval '7 days';
+          and d.deleted_at < now() - interval '7 days'
+          and d.deleted_at > '-infinity';
 
         delete from turnkeep.message_search as s
         where s.owner_id = v_owner_id

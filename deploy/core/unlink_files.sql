@@ -15,6 +15,12 @@ volatile
 set search_path = pg_temp
 as $function$
 begin
+    if cardinality(unlink_files.file_ids) = 0 then
+        unlinked := '{}';
+        orphaned := '{}';
+        return;
+    end if;
+
     -- Lock before deleting, and exclusively. Two calls that remove the last two links
     -- would else each see the other's and leave an orphan that nobody marks; and a
     -- link that is not committed yet would be overlooked: its key share lock is why

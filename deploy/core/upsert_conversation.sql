@@ -40,7 +40,7 @@ begin
             upsert_conversation.title,
             coalesce(v_metadata, '{}')
         )
-        on conflict on constraint conversations_owner_id_continuation_id_key
+        on conflict on constraint conversations_continuation_id_owner_id_key
         do nothing;
 
         v_is_new := found;

@@ -94,9 +94,13 @@ begin
     -- can not be relied on.
     if created_ids <> '{}' and exists (
         select from unnest(upsert_files.files) as w
-        join turnkeep.storage_deletions as s
-            on s.storage_path = w.storage_path
-            and s.bucket_id = w.bucket_id
+        -- One look-up a path: a join may read the whole outbox.
+        cross join lateral (
+            select from turnkeep.storage_deletions as s
+            where s.storage_path = w.storage_path
+              and s.bucket_id = w.bucket_id
+            limit 1
+        ) as s
     ) then
         delete from turnkeep.storage_deletions as s
         using unnest(upsert_files.files) as w

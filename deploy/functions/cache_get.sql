@@ -35,7 +35,8 @@ begin
     from turnkeep.responses as r
     where r.owner_id = v_owner_id
       and r.key = cache_get.key
-      and r.expires_at > now();
+      -- "Is true", lest the planner look for the row among all that have not expired.
+      and (r.expires_at > now()) is true;
 
     -- Counted once a second, and never waited for: an answer that everybody asks for
     -- must not become a row that they all queue at.

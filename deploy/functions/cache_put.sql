@@ -17,6 +17,8 @@ language plpgsql
 volatile
 set search_path = pg_temp
 set enable_seqscan = off
+-- A bitmap would collect all that have expired to find the oldest two.
+set enable_bitmapscan = off
 -- A plan that does what is off counts as dear, and would be compiled at every call.
 set jit = off
 as $function$

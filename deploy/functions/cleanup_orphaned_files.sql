@@ -15,9 +15,10 @@ returns table (deleted_count integer, healed_count integer, more boolean)
 language plpgsql
 volatile
 set search_path = pg_temp
--- Every statement has its index. Without this, tables that were small when a session
--- made its plans are scanned whole until somebody analyses them.
+-- Every statement has its index, and its order. Without these, tables that were small
+-- when a session made its plans are scanned whole until somebody analyses them.
 set enable_seqscan = off
+set enable_sort = off
 -- A bitmap would collect all orphans to find the oldest, and would not tell the index
 -- that what it points to is gone: the next calls would look there, too.
 set enable_bitmapscan = off
@@ -103,7 +104,8 @@ begin
     with deleted as (
         delete from public.files as f
         where f.id = any (v_candidate_ids)
-          and f.unlinked_since is not null
+          -- "Is true", lest the planner look for them among all that are marked.
+          and (f.unlinked_since is not null) is true
         returning f.owner_id, f.bucket_id, f.storage_path
     ),
     requested as (

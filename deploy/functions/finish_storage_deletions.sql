@@ -80,6 +80,8 @@ begin
         )
     from failures as f
     where s.id = f.id
+      -- Said twice: a join alone may read the whole outbox.
+      and s.id = any (array(select n.id from failures as n))
       and s.leased_by = finish_storage_deletions.worker;
 
     get diagnostics v_retried_count = row_count;

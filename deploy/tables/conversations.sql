@@ -27,8 +27,10 @@ create table public.conversations (
     -- The owner is part of the key so that the foreign keys to it carry the owner:
     -- one owner's rows can not refer to another's.
     constraint conversations_pkey primary key (id, owner_id),
-    constraint conversations_owner_id_continuation_id_key
-    unique (owner_id, continuation_id)
+    -- The owner comes last, here and in other keys: a planner whose statistics are of
+    -- one row takes an owner for as good as a key, and would read all of theirs.
+    constraint conversations_continuation_id_owner_id_key
+    unique (continuation_id, owner_id)
 )
 -- Each turn updates its conversation and no indexed column: room on the page keeps
 -- the update there (HOT), and the indexes untouched.

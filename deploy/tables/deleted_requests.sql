@@ -11,11 +11,14 @@ create table turnkeep.deleted_requests (
     continuation_id turnkeep.continuation_id not null,
     request_id turnkeep.request_id not null,
     constraint deleted_requests_pkey
-    primary key (owner_id, continuation_id, request_id)
+    primary key (continuation_id, request_id, owner_id)
 );
 
+-- Partial, and of every row: who does not ask by its condition is not to see it. A
+-- planner without statistics takes the owner for as good as a key.
 create index deleted_requests_owner_id_deleted_at_idx
-on turnkeep.deleted_requests (owner_id, deleted_at);
+on turnkeep.deleted_requests (owner_id, deleted_at)
+where deleted_at > '-infinity';
 
 comment on table turnkeep.deleted_requests is
 $comment$The requests of deleted turns, for seven days: a retry that comes late must not

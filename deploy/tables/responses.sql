@@ -20,7 +20,7 @@ create table turnkeep.responses (
     scope turnkeep.sha256,
     embedding real[],
     value jsonb not null,
-    constraint responses_pkey primary key (owner_id, key),
+    constraint responses_pkey primary key (key, owner_id),
     constraint responses_size_bytes_is_at_most_1_mib
     check (size_bytes between 0 and 1048576),
     constraint responses_embedding_has_its_scope
@@ -30,7 +30,7 @@ with (fillfactor = 90);
 
 create index responses_expires_at_idx on turnkeep.responses (expires_at);
 create index responses_active_at_idx on turnkeep.responses (active_at);
-create index responses_owner_id_scope_idx on turnkeep.responses (owner_id, scope)
+create index responses_scope_owner_id_idx on turnkeep.responses (scope, owner_id)
 where embedding is not null;
 
 comment on table turnkeep.responses is

@@ -57,7 +57,8 @@ TAKEN_AWAY = {
     """,
     "owner from the claims": """
         create or replace function turnkeep.resolve_owner(owner_id uuid)
-        returns uuid language plpgsql stable parallel safe set search_path = pg_temp as $$
+        returns uuid language plpgsql stable parallel safe
+        set search_path = pg_temp as $$
         begin
             return '11111111-1111-4111-8111-111111111111';
         end $$

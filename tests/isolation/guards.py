@@ -50,7 +50,7 @@ GUARDS = (
         "insert on conflict do nothing",
         "first_turn_against_first_turn",
         """\
-        on conflict on constraint conversations_owner_id_continuation_id_key
+        on conflict on constraint conversations_continuation_id_owner_id_key
         do nothing
 """,
         "",

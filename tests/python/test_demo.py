@@ -147,7 +147,7 @@ SABOTAGE = {
     " select id, owner_id, 1000, now(), 'user', ''"
     " from public.conversations limit 1",
     "conversations_doubled": "alter table public.conversations drop constraint"
-    " conversations_owner_id_continuation_id_key; insert into public.conversations"
+    " conversations_continuation_id_owner_id_key; insert into public.conversations"
     " (owner_id, continuation_id) select owner_id, continuation_id"
     " from public.conversations limit 1",
     "sequences_with_gaps": "update public.conversations set next_seq = next_seq + 1",

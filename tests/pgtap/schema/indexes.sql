@@ -175,7 +175,7 @@ select is(
           and c.continuation_id = 'c'
         $$
     ),
-    'conversations_owner_id_continuation_id_key',
+    'conversations_continuation_id_owner_id_key',
     'a conversation is found by the name that its client gave'
 );
 
@@ -330,6 +330,7 @@ select is(
         delete from turnkeep.deleted_requests as d
         where d.owner_id = md5('owner1')::uuid
           and d.deleted_at < now() - interval '7 days'
+          and d.deleted_at > '-infinity'
         $$
     ),
     'ModifyTable, deleted_requests_owner_id_deleted_at_idx',
@@ -367,7 +368,7 @@ select is(
           and r.embedding is not null
         $$
     ),
-    'responses_owner_id_scope_idx',
+    'responses_scope_owner_id_idx',
     'an embedding is compared with those of its scope'
 );
 

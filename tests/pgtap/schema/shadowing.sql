@@ -1,12 +1,14 @@
--- Types are looked up in the caller's temporary schema too. Were it searched first, as it
--- is with an empty search_path, the check of a domain there would run as turnkeep_api,
+-- Types are looked up in the caller's temporary schema too. Were it searched first, as
+-- with an empty search_path, the check of a domain there would run as turnkeep_api,
 -- which can see the rows of any owner that it names.
 begin;
 
 select plan(8);
 
 set local role authenticated;
-set local request.jwt.claims to '{"sub": "11111111-1111-4111-8111-111111111111"}';
+select set_config(
+    'request.jwt.claims', '{"sub": "11111111-1111-4111-8111-111111111111"}', true
+);
 
 create function pg_temp.is_mine(value pg_catalog.text)
 returns boolean
@@ -36,10 +38,11 @@ begin
 end
 $function$;
 
-select lives_ok(
-    c.call,
-    format('%s does not run what its caller has put in its way', c.name)
-)
+select
+    lives_ok(
+        c.call,
+        format('%s does not run what its caller has put in its way', c.name)
+    )
 from (
     values
     (

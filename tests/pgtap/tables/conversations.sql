@@ -58,7 +58,7 @@ select throws_ok(
     $$,
     '23505',
     'duplicate key value violates unique constraint '
-    '"conversations_owner_id_continuation_id_key"',
+    '"conversations_continuation_id_owner_id_key"',
     'an owner has one conversation of a continuation_id'
 );
 

@@ -23,7 +23,7 @@ select set_eq(
 );
 
 select col_is_pk(
-    'turnkeep', 'deleted_requests', array['owner_id', 'continuation_id', 'request_id'],
+    'turnkeep', 'deleted_requests', array['continuation_id', 'request_id', 'owner_id'],
     'it is one request, of one conversation, of one owner'
 );
 
