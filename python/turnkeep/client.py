@@ -29,8 +29,7 @@ from turnkeep.transports.postgresql import AsyncPostgreSQL, PostgreSQL, send
 from turnkeep.uploads import SHARED_FOLDER, KnownFiles, Uploader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Callable
     from types import ModuleType, TracebackType
     from uuid import UUID
 
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from turnkeep.replies import AppendedTurn
     from turnkeep.storage import Storage
     from turnkeep.transports import AsyncTransport, Transport
-    from turnkeep.uploads import LocalFile, Progress, Steps, UploadedFile
+    from turnkeep.uploads import Progress, Sources, Steps, UploadedFile
 
 __all__ = ["AsyncClient", "Client", "Observer", "connect", "connect_async", "send"]
 
@@ -183,7 +182,7 @@ class Client(_Client["Transport"]):
 
     def upload(
         self,
-        sources: Iterable[str | Path | LocalFile],
+        sources: Sources,
         *,
         owner_id: UUID | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -205,7 +204,7 @@ class Client(_Client["Transport"]):
     def append_with_files(
         self,
         turn: Call[AppendedTurn],
-        sources: Iterable[str | Path | LocalFile],
+        sources: Sources,
         *,
         on_progress: Callable[[Progress], None] | None = None,
         parallel: int = 4,
@@ -309,7 +308,7 @@ class AsyncClient(_Client["AsyncTransport"]):
 
     async def upload(
         self,
-        sources: Iterable[str | Path | LocalFile],
+        sources: Sources,
         *,
         owner_id: UUID | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -325,7 +324,7 @@ class AsyncClient(_Client["AsyncTransport"]):
     async def append_with_files(
         self,
         turn: Call[AppendedTurn],
-        sources: Iterable[str | Path | LocalFile],
+        sources: Sources,
         *,
         on_progress: Callable[[Progress], None] | None = None,
         parallel: int = 4,

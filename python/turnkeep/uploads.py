@@ -68,6 +68,10 @@ class LocalFile:
     metadata: Mapping[str, object] | None = None
 
 
+Sources = str | Path | LocalFile | Iterable[str | Path | LocalFile]
+"""What to upload: paths or `LocalFile`, or one of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
     """A file that is stored and registered, to be used in a turn by its id."""
@@ -157,16 +161,14 @@ class Uploader:
     folder: str = SHARED_FOLDER
     known: KnownFiles = field(default_factory=KnownFiles)
 
-    def upload(self, sources: Iterable[str | Path | LocalFile]) -> Steps:
+    def upload(self, sources: Sources) -> Steps:
         """Hash, register, put what is missing; ends with a tuple of `UploadedFile`."""
-        measured = yield partial(self._each, measure, [*map(as_local, sources)])
+        measured = yield partial(self._each, measure, local_files(sources))
         return (yield from self._store(measured))
 
-    def append(
-        self, turn: Call[AppendedTurn], sources: Iterable[str | Path | LocalFile]
-    ) -> Steps:
+    def append(self, turn: Call[AppendedTurn], sources: Sources) -> Steps:
         """Store a turn that uses the files; ends with its `AppendedTurn`."""
-        measured = yield partial(self._each, measure, [*map(as_local, sources)])
+        measured = yield partial(self._each, measure, local_files(sources))
         keys = [self._key(file) for file in measured]
         file_ids = [self.known.get(key) for key in keys]
         if None in file_ids:
@@ -331,9 +333,14 @@ class Checked(RawIOBase):
         return len(chunk)
 
 
-def as_local(source: str | Path | LocalFile) -> LocalFile:
-    """Take a path for a file about which nothing else is said."""
-    return source if isinstance(source, LocalFile) else LocalFile(source)
+def local_files(sources: Sources) -> list[LocalFile]:
+    """Take a path for a file about which nothing else is said, and one for a list."""
+    if isinstance(sources, str | Path | LocalFile):
+        sources = [sources]
+    return [
+        source if isinstance(source, LocalFile) else LocalFile(source)
+        for source in sources
+    ]
 
 
 @contextmanager

@@ -329,6 +329,13 @@ class Endless(RawIOBase):
         return piece
 
 
+def test_one_file_needs_no_list(client: Client, pictures: list[Path]) -> None:
+    for number, source in enumerate((str(pictures[0]), pictures[0])):
+        turn = append_turn(f"c {number}", HELLO)
+        reply = client.append_with_files(turn, source)
+        assert [file.linked for file in reply.files] == [True]
+
+
 @pytest.mark.bare
 def test_a_large_file_is_read_in_pieces_and_told_of_as_it_goes(
     client: Client, supabase: Client
