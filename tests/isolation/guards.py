@@ -328,7 +328,7 @@ greatest(
         REGISTER,
         "renew only where there is a mark",
         "register_against_link",
-        "          and m.unlinked_since is not null\n",
+        "          and (m.unlinked_since is not null) is true\n",
         "",
     ),
     _guard(
@@ -398,7 +398,7 @@ greatest(
         CLEANUP,
         "delete only what is still marked",
         "false_mark_against_cleanup",
-        "          and f.unlinked_since is not null\n",
+        "          and (f.unlinked_since is not null) is true\n",
         "",
     ),
     _guard(

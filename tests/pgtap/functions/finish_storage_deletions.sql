@@ -1,6 +1,6 @@
 begin;
 
-select plan(9);
+select plan(10);
 
 select
     throws_ok(
@@ -34,6 +34,31 @@ select
 from (
     values ('w', null::jsonb), (repeat('x', 200), 'null')
 ) as v (worker, failed);
+
+insert into turnkeep.storage_deletions (
+    id, owner_id, bucket_id, storage_path, leased_by
+)
+select d.id, '00000000-0000-0000-0000-000000000000', 'user-files', d.path, 'w'
+from (
+    values
+    ('11111111-1111-4111-8111-111111111111'::uuid, 'a'),
+    ('22222222-2222-4222-8222-222222222222', 'b')
+) as d (id, path);
+
+select finish_storage_deletions(
+    'w',
+    null,
+    '[
+        {"id": "11111111-1111-4111-8111-111111111111", "error": "a is locked"},
+        {"id": "22222222-2222-4222-8222-222222222222", "error": "b is away"}
+    ]'
+);
+
+select results_eq(
+    'select s.last_error from turnkeep.storage_deletions as s order by s.id',
+    $$ values ('a is locked'), ('b is away') $$,
+    'each keeps the reason of its own failure'
+);
 
 select * from finish();
 
