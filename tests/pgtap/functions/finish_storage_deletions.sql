@@ -38,12 +38,17 @@ from (
 insert into turnkeep.storage_deletions (
     id, owner_id, bucket_id, storage_path, leased_by
 )
-select d.id, '00000000-0000-0000-0000-000000000000', 'user-files', d.path, 'w'
+select
+    d.id,
+    '00000000-0000-0000-0000-000000000000' as owner_id,
+    'user-files' as bucket_id,
+    d.storage_path,
+    'w' as leased_by
 from (
     values
     ('11111111-1111-4111-8111-111111111111'::uuid, 'a'),
     ('22222222-2222-4222-8222-222222222222', 'b')
-) as d (id, path);
+) as d (id, storage_path);
 
 select finish_storage_deletions(
     'w',
