@@ -168,7 +168,9 @@ class AsyncRedis:
 
         self._full = redis.exceptions.OutOfMemoryError
         self._errors = (redis.RedisError, OSError)
-        self._server = opened(AsyncServer, url, limits(Retry, timeout))
+        # One timeout bounds a command in all. The library's own, around what it sends,
+        # may swallow its end: on Python 3.11 `asyncio.wait_for` does.
+        self._server = opened(AsyncServer, url, limits(Retry, None))
         self._timeout = timeout
         self._breaker = Breaker()
 
@@ -333,7 +335,7 @@ def discard(attempt: Future[socket]) -> None:
         attempt.result().close()
 
 
-def limits(retry: Any, timeout: float) -> dict[str, Any]:
+def limits(retry: Any, timeout: float | None) -> dict[str, Any]:
     """Give the options of a client that waits for `timeout` and tries once."""
     from redis.backoff import NoBackoff  # noqa: PLC0415  an extra
 
