@@ -336,7 +336,10 @@ def discard(attempt: Future[socket]) -> None:
 
 
 def limits(retry: Any, timeout: float | None) -> dict[str, Any]:
-    """Give the options of a client that waits for `timeout` and tries once."""
+    """Give the options of a client that tries once, and waits for `timeout`.
+
+    None: whoever sends a command bounds it.
+    """
     from redis.backoff import NoBackoff  # noqa: PLC0415  an extra
 
     return {
