@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import select
 import sys
+import time
 from ctypes import POINTER, c_char_p, c_int, c_void_p
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -29,6 +31,10 @@ IDLE, ACTIVE, IN_TRANSACTION, IN_ERROR = range(4)
 """Of PQtransactionStatus."""
 TUPLES_OK, COPY_OUT, COPY_IN, FATAL_ERROR = 2, 3, 4, 7
 """Of PQresultStatus."""
+_POLL_FAILED, _POLL_READING, _POLL_WRITING, _POLL_OK = range(4)
+"""Of PQconnectPoll."""
+_SQLSTATE_ALONE = 3
+"""Of PQsetErrorVerbosity."""
 _CHUNK = 1_000_000
 """Bytes of COPY data in one piece."""
 _FIELDS = {
@@ -47,7 +53,10 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "PQcancel": (c_int, c_void_p, c_char_p, c_int),
     "PQclear": (None, c_void_p),
     "PQcmdTuples": (c_char_p, c_void_p),
+    "PQconnectPoll": (c_int, c_void_p),
+    "PQconnectStart": (c_void_p, c_char_p),
     "PQconnectdbParams": (c_void_p, POINTER(c_char_p), POINTER(c_char_p), c_int),
+    "PQconnectionNeedsPassword": (c_int, c_void_p),
     "PQconninfo": (c_void_p, c_void_p),
     "PQconninfoFree": (None, c_void_p),
     "PQconninfoParse": (c_void_p, c_char_p, POINTER(c_void_p)),
@@ -79,6 +88,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "PQresultStatus": (c_int, c_void_p),
     "PQsendQuery": (c_int, c_void_p, c_char_p),
     "PQserverVersion": (c_int, c_void_p),
+    "PQsetErrorVerbosity": (c_int, c_void_p, c_int),
     "PQsetNoticeReceiver": (c_void_p, c_void_p, c_void_p, c_void_p),
     "PQsetnonblocking": (c_int, c_void_p, c_int),
     "PQsocket": (c_int, c_void_p),
@@ -457,6 +467,36 @@ def connect(
         connection.close()
         raise Error(text)
     return connection
+
+
+def refusal(conninfo: str, seconds: float) -> str | None:
+    """Connect, and give the SQLSTATE of the refusal; empty: none; None: no answer.
+
+    libpq says it in no other way than in its text, and there when it was asked to.
+    """
+    pq = library()
+    pointer = pq.PQconnectStart(conninfo.encode())
+    try:
+        pq.PQsetErrorVerbosity(pointer, _SQLSTATE_ALONE)
+        ends = time.monotonic() + seconds
+        step = _POLL_FAILED if pq.PQstatus(pointer) == BAD else _POLL_WRITING
+        while step in (_POLL_READING, _POLL_WRITING):
+            poll = select.poll()
+            events = select.POLLIN if step == _POLL_READING else select.POLLOUT
+            poll.register(pq.PQsocket(pointer), events)
+            if not poll.poll(max(0, 1000 * (ends - time.monotonic()))):
+                return None
+            step = pq.PQconnectPoll(pointer)
+        if step == _POLL_OK:
+            return ""
+        if pq.PQconnectionNeedsPassword(pointer):
+            # None was sent, so the server had nothing to say about it.
+            return "28P01"
+        text = pq.PQerrorMessage(pointer).decode(errors="replace")
+    finally:
+        pq.PQfinish(pointer)
+    codes = re.findall(r": +([0-9A-Z]{5})$", text, re.MULTILINE)
+    return codes[-1] if codes else None
 
 
 def parse(conninfo: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Lock, Semaphore, Thread
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from turnkeep.calls import get_thread
 from turnkeep.client import Client, connect, connect_async
 from turnkeep.embedded.account import Account
 from turnkeep.embedded.throwaway import FORGETFUL, throwaway
-from turnkeep.errors import NotDeployed, Unanswered, Unavailable, Unreachable
+from turnkeep.errors import Forbidden, NotDeployed, Unanswered, Unavailable, Unreachable
 from turnkeep.transports import postgresql
 
 if TYPE_CHECKING:
@@ -42,6 +43,23 @@ def stopped() -> Iterator[Cluster]:
     with throwaway(next(iter(servers().values())), SETTINGS) as cluster:
         cluster.stop()
         yield cluster
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[str]:
+    """Give the URL of a server that wants a password, without one."""
+    with throwaway(next(iter(servers().values())), {}) as cluster:
+        with psycopg.connect(cluster.url("postgres"), autocommit=True) as connection:
+            connection.execute("create role guarded login password 'right'")
+            rules = cluster.data / "pg_hba.conf"
+            rules.write_text("local all guarded scram-sha-256\n" + rules.read_text())
+            connection.execute("select pg_reload_conf()")
+        conninfo = make_conninfo(cluster.url("postgres"), user="guarded")
+        # Until it has read them.
+        with suppress(psycopg.OperationalError):
+            while True:
+                psycopg.connect(conninfo).close()
+        yield conninfo
 
 
 def ask(client: Any) -> Any:
@@ -103,6 +121,34 @@ def test_a_server_that_starts_is_waited_for(
 
 
 @MAKERS
+def test_a_server_that_is_full_is_waited_for(
+    database: str, connection: psycopg.Connection[Any], make: Any
+) -> None:
+    connection.execute("create role crowd login connection limit 1")
+    conninfo = make_conninfo(database, user="crowd")
+    before = psycopg.connect(conninfo)
+
+    class Leaver:
+        def retried(self, _: str) -> None:
+            before.close()
+
+        def ended(self, *_: object) -> None:
+            pass
+
+    try:
+        with pytest.raises(Unavailable) as raised:
+            ask(make(conninfo, retry_budget=0))
+        assert (type(raised.value), raised.value.sqlstate) == (Unavailable, "53300")
+        client = make(conninfo, retry_budget=60, observer=Leaver())
+        with pytest.raises(Forbidden):
+            ask(client)
+        assert client.retries > 0
+    finally:
+        before.close()
+        connection.execute("drop role crowd")
+
+
+@MAKERS
 def test_nobody_is_waited_for_longer_than_a_start_takes(
     stopped: Cluster, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +194,18 @@ def test_who_is_not_let_in_hears_so_at_once(database: str, make: Any) -> None:
         assert type(raised.value) is Unreachable
         assert raised.value.hint
         assert client.retries == 0
+
+
+@MAKERS
+@pytest.mark.parametrize("password", [None, "wrong"])
+def test_a_password_that_is_missing_or_wrong_is_told_at_once(
+    guarded: str, make: Any, password: str | None
+) -> None:
+    client = make(make_conninfo(guarded, password=password))
+    with pytest.raises(Unreachable, match="password") as raised:
+        ask(client)
+    assert (type(raised.value), raised.value.sqlstate) == (Unreachable, "28P01")
+    assert client.retries == 0
 
 
 class Watched:

@@ -19,9 +19,10 @@ import msgspec
 import psycopg
 from psycopg import AsyncRawCursor, RawCursor, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import PGconn, Ping, TransactionStatus
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
 
+from turnkeep import libpq
 from turnkeep.errors import (
     CallError,
     Closed,
@@ -462,7 +463,7 @@ def translate(
         return Unavailable(
             str(cause),
             where=function,
-            hint="the server is gone, or calls hold every connection of the pool",
+            hint="the server is gone or full, or calls hold every connection of the pool",
         )
     if cause.sqlstate is None:
         if isinstance(cause, psycopg.DataError):
@@ -508,14 +509,18 @@ def raise_news(known: Unavailable | None, failure: Unavailable | None) -> None:
 def unreachable(cause: psycopg.Error, conninfo: str) -> Unavailable:
     """Give the failure of a first connection as one of ours.
 
-    psycopg does not tell the SQLSTATE of a refusal; libpq's ping knows what it means.
+    psycopg does not tell the SQLSTATE of a refusal: it takes another connection.
     """
-    is_silent = isinstance(cause, psycopg.errors.ConnectionTimeout)
-    said = Ping.NO_RESPONSE if is_silent else PGconn.ping(conninfo.encode())
-    if said == Ping.REJECT:
-        return Unavailable(str(cause).strip(), sqlstate="57P03")
-    return (Unanswered if said == Ping.NO_RESPONSE else Unreachable)(
-        str(cause).strip(),
+    sqlstate = None
+    if not isinstance(cause, psycopg.errors.ConnectionTimeout):
+        sqlstate = libpq.refusal(conninfo, CONNECT_TIMEOUT_SECONDS)
+    said = str(cause).strip()
+    # Let in meanwhile, it may as well be asked again.
+    if sqlstate == "" or class_for(sqlstate) is Unavailable:
+        return Unavailable(said, sqlstate=sqlstate or None)
+    return (Unreachable if sqlstate else Unanswered)(
+        said,
         hint="check the address, the user and the password, and that the server is "
         "running",
+        sqlstate=sqlstate,
     )
