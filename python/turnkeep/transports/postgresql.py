@@ -463,7 +463,7 @@ def translate(
         return Unavailable(
             str(cause),
             where=function,
-            hint="the server is gone or full, or calls hold every connection of the pool",
+            hint="the server is gone, or full, or calls hold the whole pool",
         )
     if cause.sqlstate is None:
         if isinstance(cause, psycopg.DataError):
