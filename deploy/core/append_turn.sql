@@ -142,7 +142,10 @@ begin
             title = coalesce(append_turn.title, c.title),
             metadata = case
                 when v_metadata is null then c.metadata
-                else c.metadata || v_metadata
+                -- The limit is on what comes of merging.
+                else turnkeep.check_conversation(
+                    append_turn.continuation_id, c.metadata || v_metadata
+                )
             end
         where c.owner_id = v_owner_id
           and c.id = v_conversation_id

@@ -35,7 +35,13 @@ begin
 
     if octet_length(check_conversation.metadata::text) > 262144 then
         raise exception 'metadata is larger than 256 KiB'
-            using errcode = 'PT413', hint = 'Keep large values in a file.';
+            using
+                errcode = 'PT413',
+                detail = format(
+                    'It would have %s bytes.',
+                    octet_length(check_conversation.metadata::text)
+                ),
+                hint = 'Keep large values in a file.';
     end if;
 
     return nullif(check_conversation.metadata, 'null');

@@ -61,7 +61,13 @@ begin
             -- Only what changes is written: asking for a conversation writes nothing.
             update public.conversations as c
             set title = coalesce(upsert_conversation.title, c.title),
-                metadata = c.metadata || coalesce(v_metadata, '{}'),
+                metadata = case
+                    when v_metadata is null then c.metadata
+                    -- The limit is on what comes of merging.
+                    else turnkeep.check_conversation(
+                        upsert_conversation.continuation_id, c.metadata || v_metadata
+                    )
+                end,
                 version = c.version + 1,
                 updated_at = greatest(c.updated_at, now())
             where c.owner_id = v_owner_id

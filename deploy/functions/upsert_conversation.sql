@@ -33,7 +33,7 @@ Returns {"id", "continuation_id", "created", "title", "metadata", "next_seq"}.
 Raises:
 - PT400 when metadata is not an object.
 - PT403 when nobody is signed in, or a user names another owner.
-- PT413 when metadata is larger than 256 KiB.
+- PT413 when metadata is larger than 256 KiB, or becomes so by merging.
 - PT422 when continuation_id is empty or longer than 500 characters.$comment$;
 
 revoke all on function public.upsert_conversation(text, text, jsonb, uuid)

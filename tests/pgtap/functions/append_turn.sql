@@ -1,6 +1,6 @@
 begin;
 
-select plan(73);
+select plan(74);
 
 -- The reply that the rows of a turn call for.
 create function pg_temp.expected(
@@ -589,6 +589,14 @@ from (
         metadata => jsonb_build_object('a', repeat('x', 262136))
         $$,
         'PT413', 'metadata is larger than 256 KiB', 'metadata has 256 KiB at most'
+    ),
+    (
+        $$
+        'talk', '[{"role": "user", "content": "a"}]',
+        metadata => jsonb_build_object('more', repeat('x', 262100))
+        $$,
+        'PT413', 'metadata is larger than 256 KiB',
+        'together with what the conversation has already'
     ),
     ($$ 'c', null $$, 'PT400', 'messages is not an array', 'a turn has messages'),
     ($$ 'c', '{}' $$, 'PT400', 'messages is not an array', 'an object is no list'),

@@ -1,6 +1,6 @@
 begin;
 
-select plan(18);
+select plan(21);
 
 select is(
     upsert_conversation('trip', 'Rome', '{"a": 1, "b": {"c": 1}}') - 'id',
@@ -100,6 +100,35 @@ select throws_ok(
     $$,
     'PT413', 'metadata is larger than 256 KiB',
     'of at most 256 KiB'
+);
+
+select upsert_conversation(
+    'large', 'Large', jsonb_build_object('a', repeat('x', 200000))
+);
+
+select throws_ok(
+    $$
+    select upsert_conversation(
+        'large', null, jsonb_build_object('b', repeat('x', 200000))
+    )
+    $$,
+    'PT413', 'metadata is larger than 256 KiB',
+    'with what is there already'
+);
+
+-- As a store before may have left it.
+update public.conversations
+set metadata = metadata || jsonb_build_object('b', repeat('x', 200000))
+where continuation_id = 'large';
+
+select lives_ok(
+    $$ select upsert_conversation('large', 'Larger') $$,
+    'a new title needs no smaller metadata'
+);
+
+select lives_ok(
+    $$ select upsert_conversation('large', null, '{"b": null}') $$,
+    'and what is too large can be made smaller'
 );
 
 -- Several conversations of one owner.
