@@ -25,7 +25,7 @@ as $function$
 declare
     v_ttl constant interval := coalesce(cache_put.ttl, '1 day');
     v_size_bytes constant integer := octet_length(cache_put.value::text);
-    v_expires_at constant timestamptz := now() + v_ttl;
+    v_expires_at timestamptz;
 begin
     perform turnkeep.check_digest(cache_put.key);
 
@@ -45,7 +45,8 @@ begin
                     'together with its scope.';
     end if;
 
-    if v_ttl not between '1 second' and '1 year' then
+    -- An interval of a year counts as 360 days.
+    if v_ttl not between '1 second' and '366 days' then
         raise exception 'ttl is out of range'
             using
                 errcode = 'PT422',
@@ -63,6 +64,8 @@ begin
                 ),
                 hint = 'Keep what is larger than 1 MiB elsewhere, as a file.';
     end if;
+
+    v_expires_at := now() + v_ttl;
 
     -- Whoever adds takes away: two of the expired, those that nobody else is at. By
     -- their places: a join may look for them again for every row.
@@ -120,7 +123,7 @@ Returns {"key", "size_bytes", "expires_at"}.
 Service only. Raises:
 - PT400 when value is null, or an embedding has nulls or no scope.
 - PT413 when value is larger than 1 MiB, or an embedding has more than 16000 numbers.
-- PT422 when key or scope is not a SHA-256, or ttl is out of range.$comment$;
+- PT422 when key or scope is not a SHA-256, or ttl is not 1 second to 1 year.$comment$;
 
 revoke all on function
 public.cache_put(text, jsonb, interval, text, real[], uuid)

@@ -27,18 +27,16 @@ set jit = off
 as $function$
 declare
     v_max_files constant integer := coalesce(cleanup_orphaned_files.max_files, 1000);
-    v_before constant timestamptz := now() - coalesce(
-        cleanup_orphaned_files.grace, '24 hours'
-    );
+    v_grace constant interval := coalesce(cleanup_orphaned_files.grace, '24 hours');
     v_candidate_ids uuid[];
     v_requested_ids uuid[];
 begin
-    if v_before > now() then
-        raise exception 'grace is negative'
+    if v_grace not between '0' and '1000 years' then
+        raise exception 'grace is out of range'
             using
                 errcode = 'PT422',
-                detail = format('grace is %s.', cleanup_orphaned_files.grace),
-                hint = 'Pass how long a file may go unused, at least 0.';
+                detail = format('grace is %s.', v_grace),
+                hint = 'Pass how long a file may go unused, 0 to 1000 years.';
     end if;
 
     if v_max_files not between 1 and 10000 then
@@ -66,7 +64,7 @@ begin
                 false
             ) as is_linked
             from public.files as f
-            where f.unlinked_since <= v_before
+            where f.unlinked_since <= now() - v_grace
             order by f.unlinked_since
             limit v_max_files
         ) as c;
@@ -80,7 +78,7 @@ begin
     v_candidate_ids := array(
         select f.id
         from public.files as f
-        where f.unlinked_since <= v_before
+        where f.unlinked_since <= now() - v_grace
         order by f.unlinked_since
         limit v_max_files
         for update skip locked
@@ -171,7 +169,7 @@ Returns one row: deleted_count; healed_count, files that were marked as unused a
 a link after all; more, whether to call again.
 
 Service only. Raises:
-- PT422 when grace is negative, or max_files out of range.$comment$;
+- PT422 when grace is not 0 to 1000 years, or max_files is out of range.$comment$;
 
 revoke all on function
 public.cleanup_orphaned_files(interval, integer, boolean)

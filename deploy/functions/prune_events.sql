@@ -22,16 +22,15 @@ declare
     v_max_events constant integer := coalesce(prune_events.max_events, 10000);
     v_pruned_count integer;
     v_end constant xid8 := pg_snapshot_xmax(pg_current_snapshot());
-    v_before constant timestamptz := now() - v_keep;
     v_xid xid8;
     v_id uuid;
 begin
-    if v_keep < '0' then
-        raise exception 'keep is negative'
+    if v_keep not between '0' and '1000 years' then
+        raise exception 'keep is out of range'
             using
                 errcode = 'PT422',
                 detail = format('keep is %s.', v_keep),
-                hint = 'Pass how long events are kept, at least 0.';
+                hint = 'Pass how long events are kept, 0 to 1000 years.';
     end if;
 
     if v_max_events not between 1 and 100000 then
@@ -61,7 +60,7 @@ begin
         limit v_max_events
     ),
     doomed as (
-        select o.xid, o.id, bool_and(o.created_at <= v_before) over (
+        select o.xid, o.id, bool_and(o.created_at <= now() - v_keep) over (
             order by o.xid, o.id
         ) as is_old
         from oldest as o
@@ -89,7 +88,7 @@ begin
     -- What a dump brought from a server that was further on.
     delete from turnkeep.events as e
     where e.xid > v_end
-      and e.created_at <= v_before;
+      and e.created_at <= now() - v_keep;
 
     return jsonb_build_object(
         'pruned', v_pruned_count, 'more', v_pruned_count = v_max_events
@@ -105,7 +104,7 @@ disturbed, and list_events tells those that come too late.
 Returns {"pruned", "more"}: how many, and whether to call again.
 
 Service only. Raises:
-- PT422 when keep is negative, or max_events out of range.$comment$;
+- PT422 when keep is not 0 to 1000 years, or max_events is out of range.$comment$;
 
 revoke all on function public.prune_events(interval, integer)
 from public, anon, authenticated, service_role;

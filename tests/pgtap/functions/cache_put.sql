@@ -1,6 +1,6 @@
 begin;
 
-select plan(18);
+select plan(22);
 
 insert into turnkeep.responses (owner_id, key, value, size_bytes, expires_at)
 select
@@ -104,7 +104,13 @@ select
         format('select cache_put(repeat(''a'', 64), ''1'', %L)', v.ttl),
         'PT422', 'ttl is out of range', 'it is kept for a second to a year'
     )
-from (values ('999 ms'), ('1 year 1 day')) as v (ttl);
+from (values ('999 ms'), ('367 days'), ('300000 years')) as v (ttl);
+
+select is(
+    (cache_put(repeat('a', 64), '1', v.ttl) ->> 'expires_at')::timestamptz,
+    now() + v.ttl, v.ttl || ' are within a year'
+)
+from (values (interval '364 days'), ('1 year'), ('366 days')) as v (ttl);
 
 select
     throws_ok(

@@ -1,6 +1,6 @@
 begin;
 
-select plan(44);
+select plan(47);
 
 create temporary table talk as
 select
@@ -281,10 +281,17 @@ select
     )
 from (
     values
-    ('''-1 second''', 'grace is negative', 'no file is deleted before its time'),
+    ('''-1 second''', 'grace is out of range', 'no file is deleted before its time'),
+    ('''1000 years 1 day''', 'grace is out of range', 'nor kept for ever'),
+    ('''300000 years''', 'grace is out of range', 'nor for longer than there are dates'),
     ('max_files => 0', 'max_files is out of range', 'a batch has a file'),
     ('max_files => 10001', 'max_files is out of range', 'a batch has an end')
 ) as c (arguments, message, title);
+
+select is(
+    (select c.deleted_count from cleanup_orphaned_files('1000 years') as c), 0,
+    'but for a thousand years'
+);
 
 set local role authenticated;
 set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';

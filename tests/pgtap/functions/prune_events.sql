@@ -1,6 +1,6 @@
 begin;
 
-select plan(18);
+select plan(21);
 
 insert into turnkeep.events (xid, owner_id, kind, created_at)
 select
@@ -111,12 +111,14 @@ select is(
     prune_events(null, null), '{"pruned": 1, "more": false}', 'the last goes, too'
 );
 
-select throws_ok(
-    $$ select prune_events('-1 second') $$,
-    'PT422',
-    'keep is negative',
-    'a time is kept'
-);
+select
+    throws_ok(
+        format('select prune_events(%L)', v.keep),
+        'PT422', 'keep is out of range', v.keep || ' is no time to keep events'
+    )
+from (values ('-1 second'), ('1000 years 1 day'), ('300000 years')) as v (keep);
+
+select lives_ok($$ select prune_events('1000 years') $$, 'a thousand are');
 
 select
     throws_ok(
