@@ -24,12 +24,15 @@ declare
 begin
     perform turnkeep.check_digest(cache_nearest.scope);
 
-    if cache_nearest.embedding is null
-        or array_ndims(cache_nearest.embedding) > 1
-        or array_position(cache_nearest.embedding, null) is not null
+    if (
+        array_ndims(cache_nearest.embedding) = 1
+        -- As in cache_put: pgvector would refuse NaN and Infinity.
+        and '-Infinity' < all (cache_nearest.embedding)
+        and 'Infinity' > all (cache_nearest.embedding)
+    ) is not true
     then
         raise exception 'embedding is not complete'
-            using errcode = 'PT400', hint = 'Pass an array of numbers, without nulls.';
+            using errcode = 'PT400', hint = 'Pass an array of finite numbers.';
     end if;
 
     if v_max_distance not between 0 and 2 then
@@ -101,7 +104,7 @@ is a guess: nothing calls this unless told to.
 Returns {"key", "value", "distance", "created_at", "expires_at"}.
 
 Service only. Raises:
-- PT400 when embedding is null or has nulls.
+- PT400 when embedding is null or empty, or has a null, NaN or Infinity.
 - PT422 when scope is not a SHA-256, or max_distance is out of range.$comment$;
 
 revoke all on function

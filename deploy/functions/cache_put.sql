@@ -34,15 +34,22 @@ begin
     end if;
 
     if nullif(cache_put.value, 'null') is null
-        or array_ndims(cache_put.embedding) > 1
-        or array_position(cache_put.embedding, null) is not null
-        or (cache_put.embedding is not null and cache_put.scope is null)
+        or (
+            cache_put.embedding is not null
+            and (
+                cache_put.scope is not null
+                and array_ndims(cache_put.embedding) = 1
+                -- Not true of NaN, which is greater than all, nor of null.
+                and '-Infinity' < all (cache_put.embedding)
+                and 'Infinity' > all (cache_put.embedding)
+            ) is not true
+        )
     then
         raise exception 'value or embedding is not complete'
             using
                 errcode = 'PT400',
-                hint = 'Pass a value that is not null, and an embedding without nulls '
-                    'together with its scope.';
+                hint = 'Pass a value that is not null, and an embedding of finite '
+                    'numbers together with its scope.';
     end if;
 
     -- An interval of a year counts as 360 days.
@@ -121,7 +128,8 @@ prompt, for cache_nearest; null for none.
 Returns {"key", "size_bytes", "expires_at"}.
 
 Service only. Raises:
-- PT400 when value is null, or an embedding has nulls or no scope.
+- PT400 when value is null, or an embedding has no scope, no numbers, or a null, NaN or
+  Infinity.
 - PT413 when value is larger than 1 MiB, or an embedding has more than 16000 numbers.
 - PT422 when key or scope is not a SHA-256, or ttl is not 1 second to 1 year.$comment$;
 

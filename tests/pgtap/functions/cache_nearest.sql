@@ -1,6 +1,6 @@
 begin;
 
-select plan(16);
+select plan(20);
 
 set local role service_role;
 
@@ -104,7 +104,11 @@ select
         format('select cache_nearest(repeat(''a'', 64), %L)', v.embedding),
         'PT400', 'embedding is not complete', 'an embedding is numbers'
     )
-from (values (null), ('{{1}}'), ('{1, null}')) as v (embedding);
+from (
+    values
+    (null), ('{}'), ('{{1}}'), ('{1, null}'),
+    ('{1, NaN}'), ('{Infinity, 1}'), ('{1, -Infinity}')
+) as v (embedding);
 
 select
     throws_ok(

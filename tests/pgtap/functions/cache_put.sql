@@ -1,6 +1,6 @@
 begin;
 
-select plan(22);
+select plan(26);
 
 insert into turnkeep.responses (owner_id, key, value, size_bytes, expires_at)
 select
@@ -96,7 +96,11 @@ from (
     ('null'), ('''null'''),
     ('''1'', embedding => ''{1}'''),
     ('''1'', scope => repeat(''a'', 64), embedding => ''{1, null}'''),
-    ('''1'', scope => repeat(''a'', 64), embedding => ''{{1}}''')
+    ('''1'', scope => repeat(''a'', 64), embedding => ''{}'''),
+    ('''1'', scope => repeat(''a'', 64), embedding => ''{{1}}'''),
+    ('''1'', scope => repeat(''a'', 64), embedding => ''{1, NaN}'''),
+    ('''1'', scope => repeat(''a'', 64), embedding => ''{Infinity, 1}'''),
+    ('''1'', scope => repeat(''a'', 64), embedding => ''{1, -Infinity}''')
 ) as v (arguments);
 
 select
@@ -106,10 +110,11 @@ select
     )
 from (values ('999 ms'), ('367 days'), ('300000 years')) as v (ttl);
 
-select is(
-    (cache_put(repeat('a', 64), '1', v.ttl) ->> 'expires_at')::timestamptz,
-    now() + v.ttl, v.ttl || ' are within a year'
-)
+select
+    is(
+        (cache_put(repeat('a', 64), '1', v.ttl) ->> 'expires_at')::timestamptz,
+        now() + v.ttl, v.ttl || ' are within a year'
+    )
 from (values (interval '364 days'), ('1 year'), ('366 days')) as v (ttl);
 
 select

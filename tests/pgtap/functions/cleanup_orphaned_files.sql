@@ -283,7 +283,7 @@ from (
     values
     ('''-1 second''', 'grace is out of range', 'no file is deleted before its time'),
     ('''1000 years 1 day''', 'grace is out of range', 'nor kept for ever'),
-    ('''300000 years''', 'grace is out of range', 'nor for longer than there are dates'),
+    ('''300000 years''', 'grace is out of range', 'nor longer than there are dates'),
     ('max_files => 0', 'max_files is out of range', 'a batch has a file'),
     ('max_files => 10001', 'max_files is out of range', 'a batch has an end')
 ) as c (arguments, message, title);
