@@ -8,6 +8,8 @@ returns jsonb
 language plpgsql
 volatile
 set search_path = pg_temp
+-- The name is compared as text.
+set quote_all_identifiers = off
 as $function$
 declare
     v_language text;

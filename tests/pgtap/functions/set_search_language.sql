@@ -1,6 +1,6 @@
 begin;
 
-select plan(13);
+select plan(15);
 
 create text search configuration public."Klingon" (copy = pg_catalog.german);
 
@@ -48,6 +48,18 @@ select results_eq(
 select is(
     set_search_language('public."Klingon"'), '{"language": "public.\"Klingon\""}',
     'others need theirs'
+);
+
+set local quote_all_identifiers to on;
+
+select is(
+    set_search_language('public."Klingon"'), '{"language": "public.\"Klingon\""}',
+    'a name is the same however a session quotes'
+);
+
+select is(
+    (select s.revision from turnkeep.search_state as s), 3,
+    'and then nothing is indexed again'
 );
 
 select
