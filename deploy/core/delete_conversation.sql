@@ -66,11 +66,6 @@ begin
     on conflict on constraint deleted_requests_pkey
     do update set deleted_at = excluded.deleted_at;
 
-    delete from turnkeep.deleted_requests as d
-    where d.owner_id = v_owner_id
-      and d.deleted_at < now() - interval '7 days'
-      and d.deleted_at > '-infinity';
-
     delete from public.messages as m
     where m.owner_id = v_owner_id
       and m.conversation_id = v_conversation_id;

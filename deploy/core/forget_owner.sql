@@ -151,14 +151,13 @@ begin
     end if;
 
     if v_left > 0 then
-        delete from turnkeep.deleted_requests as d
-        where d.owner_id = v_owner_id
-          and d.deleted_at > '-infinity';
-
         delete from turnkeep.search_owners as o
         where o.owner_id = v_owner_id;
 
-        -- No index leads to these: a look at all answers, and all events, that are kept.
+        -- No index leads to these: a look at all of them that are kept.
+        delete from turnkeep.deleted_requests as d
+        where d.owner_id = v_owner_id;
+
         delete from turnkeep.responses as r
         where r.owner_id = v_owner_id;
 

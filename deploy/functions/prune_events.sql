@@ -1,6 +1,7 @@
 -- Deploy turnkeep:functions/prune_events to pg
 -- requires: tables/events
 -- requires: tables/event_state
+-- requires: tables/deleted_requests
 
 begin;
 
@@ -21,6 +22,7 @@ declare
     v_keep constant interval := coalesce(prune_events.keep, '7 days');
     v_max_events constant integer := coalesce(prune_events.max_events, 10000);
     v_pruned_count integer;
+    v_forgotten_count integer;
     v_end constant xid8 := pg_snapshot_xmax(pg_current_snapshot());
     v_xid xid8;
     v_id uuid;
@@ -90,8 +92,23 @@ begin
     where e.xid > v_end
       and e.created_at <= now() - v_keep;
 
+    -- By their places, as in cache_put.
+    delete from turnkeep.deleted_requests as d
+    where d.ctid = any (
+        array(
+            select o.ctid
+            from turnkeep.deleted_requests as o
+            where o.deleted_at < now() - interval '7 days'
+            order by o.deleted_at
+            limit v_max_events
+        )
+    );
+
+    get diagnostics v_forgotten_count = row_count;
+
     return jsonb_build_object(
-        'pruned', v_pruned_count, 'more', v_pruned_count = v_max_events
+        'pruned', v_pruned_count,
+        'more', v_max_events in (v_pruned_count, v_forgotten_count)
     );
 end
 $function$;
@@ -99,9 +116,10 @@ $function$;
 comment on function public.prune_events(interval, integer) is
 $comment$Deletes the oldest events, those kept for longer than keep (7 days), at most
 max_events (1 to 100000) of them. To be called every hour or so. Readers are not
-disturbed, and list_events tells those that come too late.
+disturbed, and list_events tells those that come too late. The requests of turns that
+were deleted more than seven days ago go, too.
 
-Returns {"pruned", "more"}: how many, and whether to call again.
+Returns {"pruned", "more"}: how many events, and whether to call again.
 
 Service only. Raises:
 - PT422 when keep is not 0 to 1000 years, or max_events is out of range.$comment$;

@@ -14,18 +14,15 @@ create table turnkeep.deleted_requests (
     primary key (continuation_id, request_id, owner_id)
 );
 
--- Partial, and of every row: who does not ask by its condition is not to see it. A
--- planner without statistics takes the owner for as good as a key.
-create index deleted_requests_owner_id_deleted_at_idx
-on turnkeep.deleted_requests (owner_id, deleted_at)
-where deleted_at > '-infinity';
+create index deleted_requests_deleted_at_idx
+on turnkeep.deleted_requests (deleted_at);
 
 comment on table turnkeep.deleted_requests is
 $comment$The requests of deleted turns, for seven days: a retry that comes late must not
 bring a turn back.$comment$;
 comment on column turnkeep.deleted_requests.owner_id is 'Whose conversation it was.';
 comment on column turnkeep.deleted_requests.deleted_at is
-'When the turn was deleted; seven days later the row goes.';
+'When the turn was deleted; seven days later prune_events deletes the row.';
 comment on column turnkeep.deleted_requests.continuation_id is
 'Of the turn''s conversation.';
 comment on column turnkeep.deleted_requests.request_id is
@@ -39,9 +36,15 @@ using (
     owner_id = nullif((select current_setting('turnkeep.owner_id', true)), '')::uuid
 );
 
+create policy deleted_requests_service on turnkeep.deleted_requests
+to service_role
+using (true);
+
 revoke all on table turnkeep.deleted_requests
 from public, anon, authenticated, service_role;
 grant select, insert, update, delete on table turnkeep.deleted_requests
 to turnkeep_api;
+-- For prune_events.
+grant select, delete on table turnkeep.deleted_requests to service_role;
 
 commit;

@@ -17,7 +17,10 @@ where c.oid = 'turnkeep.deleted_requests'::regclass;
 select
     1 / bool_and(
         has_table_privilege(r.name, 'turnkeep.deleted_requests', p.privilege)
-        = (r.name = 'turnkeep_api')
+        = (
+            r.name = 'turnkeep_api'
+            or (r.name = 'service_role' and p.privilege in ('select', 'delete'))
+        )
     )::integer
 from
     unnest(

@@ -1,6 +1,6 @@
 begin;
 
-select plan(21);
+select plan(25);
 
 insert into turnkeep.events (xid, owner_id, kind, created_at)
 select
@@ -110,6 +110,35 @@ select is(
 select is(
     prune_events(null, null), '{"pruned": 1, "more": false}', 'the last goes, too'
 );
+
+insert into turnkeep.deleted_requests (
+    owner_id, continuation_id, request_id, deleted_at
+)
+values
+('00000000-0000-0000-0000-000000000000', 'x', 'old', now() - interval '8 days'),
+('11111111-1111-4111-8111-111111111111', 'x', 'older', now() - interval '9 days'),
+('11111111-1111-4111-8111-111111111111', 'x', 'not so old', now() - interval '7 days');
+set local role service_role;
+
+select is(
+    prune_events(max_events => 1), '{"pruned": 0, "more": true}',
+    'a deleted request that need not be remembered goes, and there may be more'
+);
+select set_eq(
+    'select d.request_id::text from turnkeep.deleted_requests as d',
+    array['old', 'not so old'],
+    'the oldest, whosever it is'
+);
+select is(
+    prune_events('0'), '{"pruned": 0, "more": false}', 'then those that are left'
+);
+select set_eq(
+    'select d.request_id::text from turnkeep.deleted_requests as d',
+    array['not so old'],
+    'but each is remembered for seven days, however long events are kept'
+);
+
+reset role;
 
 select
     throws_ok(

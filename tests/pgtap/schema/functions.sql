@@ -247,6 +247,9 @@ select set_eq(
     -- The service indexes the words of all owners.
     ('index_messages', 'messages', 'm'),
     ('index_messages', 'conversations', 'c'),
+    -- And forgets what of all owners is too old.
+    ('prune_events', 'deleted_requests', 'd'),
+    ('prune_events', 'deleted_requests', 'o'),
     -- What is counted belongs to all of them.
     ('metrics', 'files', 'f'),
     -- A stored object is one, whoever names its path.

@@ -82,6 +82,7 @@ select set_eq(
         ('turnkeep_api', 'conversation_files', 'select insert delete'),
         ('turnkeep_api', 'turnkeep.storage_deletions', 'select insert update delete'),
         ('turnkeep_api', 'turnkeep.deleted_requests', 'select insert update delete'),
+        ('service_role', 'turnkeep.deleted_requests', 'select delete'),
         ('service_role', 'turnkeep.message_search', 'select insert update'),
         ('turnkeep_api', 'turnkeep.message_search', 'select delete'),
         ('service_role', 'turnkeep.search_owners', 'select insert update'),

@@ -1,6 +1,6 @@
 begin;
 
-select plan(6);
+select plan(7);
 
 select set_eq(
     $$
@@ -63,10 +63,18 @@ select throws_ok(
 
 set local role service_role;
 
+select is(
+    (select count(*) from turnkeep.deleted_requests), 2::bigint,
+    'the service sees all, to forget them'
+);
+
 select throws_ok(
-    'select d.request_id from turnkeep.deleted_requests as d',
+    $$
+    insert into turnkeep.deleted_requests (owner_id, continuation_id, request_id)
+    values ('22222222-2222-4222-8222-222222222222', 'a', '2')
+    $$,
     '42501', 'permission denied for table deleted_requests',
-    'nobody else sees any'
+    'but adds none'
 );
 
 reset role;
