@@ -6,6 +6,7 @@ turns in rounds, and ratios are those of a round: what slows the machine slows t
   make bench
   make bench ARGS='--seconds 20 --json'
   make bench ARGS='cleanup --files 100000 1000000'   (orphans among many files)
+  make bench ARGS=network                            (the same, far from the server)
   make bench ARGS=links                              (a batch against 1,000 calls)
   make bench ARGS=pages                              (lists and search, large)
   make bench ARGS=prices                             (a turn without this or that)
@@ -119,18 +120,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(cluster: Cluster, server: str, seconds: float, pgbench: Path | None) -> Results:
     """Make the databases, and measure for about ``seconds``."""
-    conninfo, fresh = cluster.url("bench"), cluster.url("fresh")
-    with psycopg.connect(cluster.url("postgres"), autocommit=True) as admin:
-        admin.execute("create database bench")
-        deploy(conninfo, project_directory())
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            connection.execute("create extension pg_stat_statements")
-            connection.execute(SETUP)
-        # The same rows, and nobody has ever analysed them.
-        admin.execute("create database fresh template bench")
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            connection.execute("vacuum analyze")
-    ways.prepare(conninfo)
+    conninfo, fresh = prepared_database(cluster), cluster.url("fresh")
     return Results(
         server,
         measure(conninfo, CASES, seconds * 0.2, CALLS),
@@ -142,6 +132,23 @@ def run(cluster: Cluster, server: str, seconds: float, pgbench: Path | None) -> 
         conditions.roles_ratio(conninfo, seconds * 0.05),
         conditions.unanalysed_ratio(fresh, conninfo, seconds * 0.05),
     )
+
+
+def prepared_database(cluster: Cluster) -> str:
+    """Make the database that all ways write to, and another as it was unanalysed."""
+    conninfo = cluster.url("bench")
+    with psycopg.connect(cluster.url("postgres"), autocommit=True) as admin:
+        admin.execute("create database bench")
+        deploy(conninfo, project_directory())
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute("create extension pg_stat_statements")
+            connection.execute(SETUP)
+        # The same rows, and nobody has ever analysed them.
+        admin.execute("create database fresh template bench")
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute("vacuum analyze")
+    ways.prepare(conninfo)
+    return conninfo
 
 
 def rates(
