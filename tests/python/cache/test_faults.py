@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import socket
 import threading
@@ -126,6 +127,27 @@ def test_resolving_a_name_takes_of_the_time_for_a_command(
         # What was connected too late is closed.
         while len(tried) < 2 or len(observer.client_list()) > connections:
             pass
+
+
+@pytest.mark.requires_redis
+def test_a_command_ends_in_time_also_when_the_loop_is_late(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is up when all is sent: `wait_for` of Python 3.11 would not say so."""
+
+    async def drain_late(_: asyncio.StreamWriter) -> None:
+        time.sleep(0.1)  # noqa: ASYNC251  in the loop's way, as another task may be
+
+    async def run() -> tuple[Any, int]:
+        late = AsyncRedis(url, timeout=30)
+        assert await late("ping")
+        monkeypatch.setattr(late, "_timeout", 0.05)
+        monkeypatch.setattr(asyncio.StreamWriter, "drain", drain_late)
+        reply = await late("ping")
+        await late.close()
+        return reply, late.failures
+
+    assert asyncio.run(run()) == (None, 1)
 
 
 @pytest.mark.parametrize("url", ["bogus", "redis://host:port", "http://host"])
