@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from secrets import token_hex
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from turnkeep.directories import sync
 from turnkeep.errors import Forbidden, Unavailable, Unprocessable
 
 if TYPE_CHECKING:
@@ -82,7 +83,10 @@ class Storage(Protocol):
 
 
 class DirectoryStorage:
-    """A folder for each bucket in one directory, a file for each object."""
+    """A folder for each bucket in one directory, a file for each object.
+
+    Who else may read them is for the process's umask to say.
+    """
 
     def __init__(self, root: Path | str) -> None:
         """Take the directory; it is made when something is put into it."""
@@ -96,31 +100,39 @@ class DirectoryStorage:
         *,
         mime_type: str | None = None,  # noqa: ARG002  a file has no type
     ) -> None:
-        """Write the object beside its place, then give it its name."""
+        """Write the object beside its place, then give it its name, all on the disk."""
         target = self._path(bucket_id, storage_path)
         with _translated():
-            if target.exists():
-                return
-            self.root.mkdir(parents=True, exist_ok=True)
+            is_there = target.is_file()
+        if not is_there:
+            self._write(target, content)
+        # Also where it was there: who put it may not have come so far.
+        for folder in target.relative_to(self.root).parents:
+            with suppress(FileNotFoundError), _translated():
+                sync(self.root / folder)
+
+    def _write(self, target: Path, content: BinaryIO) -> None:
+        # Beside the buckets, so that nobody lists what is half written.
+        beside = self.root / f"{HALF_WRITTEN}{token_hex(8)}"
+        with _translated():
+            if not self.root.exists():
+                self.root.mkdir(parents=True, exist_ok=True)
+                sync(self.root.parent)
             self._tidy()
-            # Beside the buckets, so that nobody lists what is half written.
-            beside = NamedTemporaryFile(  # noqa: SIM115  entered below
-                dir=self.root, prefix=HALF_WRITTEN, delete=False
-            )
-        with beside as file:
-            try:
-                while chunk := content.read(CHUNK_BYTES):
-                    with _translated():
-                        file.write(chunk)
+            file = beside.open("xb")
+        try:
+            while chunk := content.read(CHUNK_BYTES):
                 with _translated():
-                    file.flush()
-                    os.fsync(file.fileno())
-                    _move(Path(file.name), target)
-            finally:
-                # Closing writes again what a full disk did not take.
-                with suppress(OSError):
-                    file.close()
-                Path(file.name).unlink(missing_ok=True)
+                    file.write(chunk)
+            with _translated():
+                file.flush()
+                os.fsync(file.fileno())
+                _move(beside, target)
+        finally:
+            # Closing writes again what a full disk did not take.
+            with suppress(OSError):
+                file.close()
+            beside.unlink(missing_ok=True)
 
     def delete(self, bucket_id: str, storage_paths: Sequence[str]) -> dict[str, str]:
         """Delete the files, and the folders that are empty then."""

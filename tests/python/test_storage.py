@@ -7,6 +7,7 @@ import os
 import resource
 import time
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
@@ -17,7 +18,6 @@ from turnkeep.supabase_storage import SupabaseStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from gateway.running import Gateway
     from turnkeep.storage import Storage
@@ -93,6 +93,45 @@ def test_what_a_killed_upload_has_left_goes_after_a_day(
     assert content_of(storage, "b") == {"a": 1, "c": 1}
 
 
+def test_an_object_is_on_the_disk_with_its_name_before_put_returns(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is put survives a power cut: each folder is written after its last name."""
+    written: dict[Path, list[str]] = {}
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        written[path] = [each.name for each in path.glob("*") if path.is_dir()]
+
+    monkeypatch.setattr(os, "fsync", note)
+    root = tmp_path / "storage"
+    names = {
+        tmp_path: ["storage"],
+        root: ["b"],
+        root / "b": ["me"],
+        root / "b/me": ["a"],
+    }
+    storage.put("b", "me/a", BytesIO(b"1"))
+    assert {path: each for path, each in written.items() if path.is_dir()} == names
+    written.clear()
+    storage.put("b", "me/a", BytesIO(b"1"))
+    assert written == {path: names[path] for path in names if path != tmp_path}
+
+
+def test_who_may_read_an_object_is_for_the_umask_to_say(
+    storage: Storage, tmp_path: Path
+) -> None:
+    before = os.umask(0o027)
+    try:
+        storage.put("b", "a", BytesIO(b"1"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "storage/b").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "storage/b/a").stat().st_mode & 0o777 == 0o640
+
+
 def test_a_full_disk_is_an_exception_of_ours(storage: Storage, tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
@@ -121,7 +160,7 @@ def test_what_a_directory_refuses_is_an_exception_of_ours(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(code, "refused")
 
-    for what in ("os.fsync", "turnkeep.storage.NamedTemporaryFile"):
+    for what in ("os.fsync", "pathlib.Path.open"):
         with monkeypatch.context() as refusing:
             refusing.setattr(what, refuse)
             with pytest.raises(kind, match="refused"):
@@ -145,12 +184,15 @@ def test_a_directory_that_has_gone_is_not_empty(
     assert content_of(storage, "b") == {"a": 1}
 
 
-def test_a_file_where_a_folder_is_needed_is_an_exception_of_ours(
+def test_what_is_a_file_or_a_folder_already_is_an_exception_of_ours(
     storage: Storage,
 ) -> None:
     storage.put("b", "a", BytesIO(b"1"))
     with pytest.raises(Unprocessable):
         storage.put("b", "a/b", BytesIO(b"2"))
+    storage.put("b", "folder/a", BytesIO(b"3"))
+    with pytest.raises(Unprocessable):
+        storage.put("b", "folder", BytesIO(b"4"))
 
 
 @pytest.mark.parametrize(

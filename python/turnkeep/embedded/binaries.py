@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from turnkeep.embedded.directories import complete
+from turnkeep.directories import complete
 from turnkeep.errors import TurnkeepError
 
 if TYPE_CHECKING:

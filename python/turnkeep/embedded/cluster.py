@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from turnkeep.embedded.directories import complete
+from turnkeep.directories import complete
 from turnkeep.errors import TurnkeepError
 
 if TYPE_CHECKING:

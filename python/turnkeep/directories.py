@@ -1,4 +1,4 @@
-"""Directories that are complete or absent."""
+"""Directories that are complete or absent, and names that outlive a power cut."""
 
 from __future__ import annotations
 
@@ -31,6 +31,13 @@ def complete(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     # What is written into it from now on must not outlive its name.
-    parent = os.open(target.parent, os.O_RDONLY)
-    os.fsync(parent)
-    os.close(parent)
+    sync(target.parent)
+
+
+def sync(directory: Path) -> None:
+    """Have the names that a directory has now on the disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
