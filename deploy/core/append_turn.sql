@@ -59,10 +59,11 @@ declare
 begin
     -- What is most often right is not worth a call.
     if append_turn.metadata is not null
+        or length(append_turn.title) > 1024
         or coalesce(length(append_turn.continuation_id), 0) not between 1 and 500
     then
         v_metadata := turnkeep.check_conversation(
-            append_turn.continuation_id, append_turn.metadata
+            append_turn.continuation_id, append_turn.title, append_turn.metadata
         );
     end if;
 
@@ -144,7 +145,7 @@ begin
                 when v_metadata is null then c.metadata
                 -- The limit is on what comes of merging.
                 else turnkeep.check_conversation(
-                    append_turn.continuation_id, c.metadata || v_metadata
+                    append_turn.continuation_id, null, c.metadata || v_metadata
                 )
             end
         where c.owner_id = v_owner_id

@@ -3,7 +3,9 @@
 
 begin;
 
-create function turnkeep.check_conversation(continuation_id text, metadata jsonb)
+create function turnkeep.check_conversation(
+    continuation_id text, title text, metadata jsonb
+)
 returns jsonb
 language plpgsql
 immutable
@@ -21,6 +23,16 @@ begin
                     coalesce(length(check_conversation.continuation_id), 0)
                 ),
                 hint = 'Pass 1 to 500 characters.';
+    end if;
+
+    if length(check_conversation.title) > 1024 then
+        raise exception 'title is too long'
+            using
+                errcode = 'PT422',
+                detail = format(
+                    'It has %s characters.', length(check_conversation.title)
+                ),
+                hint = 'Pass at most 1024 characters.';
     end if;
 
     if jsonb_typeof(check_conversation.metadata) not in ('object', 'null') then
@@ -48,17 +60,19 @@ begin
 end
 $function$;
 
-comment on function turnkeep.check_conversation(text, jsonb) is
-$comment$Refuses what cannot be a conversation's continuation_id or metadata. Returns
-the metadata, null for none.
+comment on function turnkeep.check_conversation(text, text, jsonb) is
+$comment$Refuses what cannot be a conversation's continuation_id, title or metadata.
+Returns the metadata, null for none.
 
 Raises:
 - PT400 when metadata is not an object.
 - PT413 when metadata is larger than 256 KiB.
-- PT422 when continuation_id is empty or longer than 500 characters.$comment$;
+- PT422 when continuation_id is empty or longer than 500 characters, or title longer
+  than 1024.$comment$;
 
-revoke all on function turnkeep.check_conversation(text, jsonb)
+revoke all on function turnkeep.check_conversation(text, text, jsonb)
 from public, anon, authenticated, service_role;
-grant execute on function turnkeep.check_conversation(text, jsonb) to turnkeep_api;
+grant execute on function turnkeep.check_conversation(text, text, jsonb)
+to turnkeep_api;
 
 commit;

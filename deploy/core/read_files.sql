@@ -97,6 +97,8 @@ begin
                     then array['PT422', 'sha256 is not 64 hex digits']
                     when length(e.bucket_id) not between 1 and 100
                     then array['PT422', 'bucket_id is empty or too long']
+                    when length(e.original_name) > 1024 or length(e.mime_type) > 1024
+                    then array['PT422', 'original_name or mime_type is too long']
                     when octet_length(e.storage_path) not between 1 and 1024
                         or e.storage_path ~ '(^|/)[.]{0,2}(/|$)'
                     then array[
@@ -113,14 +115,16 @@ begin
                     id text,
                     storage_path text,
                     bucket_id text,
+                    original_name text,
+                    mime_type text,
                     sha256 text,
                     file_type text,
                     size_bytes text,
                     metadata text
                 )
             ) with ordinality as e (
-                id, storage_path, bucket_id, sha256, file_type, size_bytes, metadata,
-                ordinal
+                id, storage_path, bucket_id, original_name, mime_type, sha256,
+                file_type, size_bytes, metadata, ordinal
             )
         ) as f
         where f.problem is not null

@@ -24,7 +24,9 @@ as $function$
 declare
     v_owner_id constant uuid := turnkeep.act_for(upsert_conversation.owner_id);
     v_metadata constant jsonb := turnkeep.check_conversation(
-        upsert_conversation.continuation_id, upsert_conversation.metadata
+        upsert_conversation.continuation_id,
+        upsert_conversation.title,
+        upsert_conversation.metadata
     );
     v_is_new boolean;
     v_is_changed boolean;
@@ -65,7 +67,9 @@ begin
                     when v_metadata is null then c.metadata
                     -- The limit is on what comes of merging.
                     else turnkeep.check_conversation(
-                        upsert_conversation.continuation_id, c.metadata || v_metadata
+                        upsert_conversation.continuation_id,
+                        null,
+                        c.metadata || v_metadata
                     )
                 end,
                 version = c.version + 1,
@@ -76,7 +80,7 @@ begin
                   c.title is distinct from coalesce(
                       upsert_conversation.title, c.title
                   )
-                  or c.metadata <> c.metadata || coalesce(v_metadata, '{}')
+                  or c.metadata <> c.metadata || v_metadata
               );
 
             v_is_changed := found;

@@ -57,7 +57,8 @@ Raises:
 - PT413 when there are more than 200 messages or files, a content is larger than 16
   MiB, or a metadata larger than 256 KiB.
 - PT422 when a value is not allowed: continuation_id has 1 to 500 characters,
-  request_id 1 to 200, a user's storage_path begins with the user's id and a slash.
+  request_id 1 to 200, title at most 1024, a user's storage_path begins with the
+  user's id and a slash.
 - PT503 while a worker deletes the stored object of a path: send the call
   again.$comment$;
 

@@ -34,7 +34,8 @@ Raises:
 - PT400 when metadata is not an object.
 - PT403 when nobody is signed in, or a user names another owner.
 - PT413 when metadata is larger than 256 KiB, or becomes so by merging.
-- PT422 when continuation_id is empty or longer than 500 characters.$comment$;
+- PT422 when continuation_id is empty or longer than 500 characters, or title longer
+  than 1024.$comment$;
 
 revoke all on function public.upsert_conversation(text, text, jsonb, uuid)
 from public, anon, authenticated, service_role;

@@ -2,6 +2,6 @@
 
 begin;
 
-drop function turnkeep.check_conversation(text, jsonb);
+drop function turnkeep.check_conversation(text, text, jsonb);
 
 commit;

@@ -2,7 +2,7 @@
 
 begin;
 
-select turnkeep.check_conversation('verify', '{}');
+select turnkeep.check_conversation('verify', 'verify', '{}');
 
 select
     1 / bool_and(
@@ -18,6 +18,6 @@ cross join (
     ('service_role', false),
     ('public', false)
 ) as r (name, may)
-where f.oid = 'turnkeep.check_conversation(text, jsonb)'::regprocedure;
+where f.oid = 'turnkeep.check_conversation(text, text, jsonb)'::regprocedure;
 
 rollback;

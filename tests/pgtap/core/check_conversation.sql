@@ -1,10 +1,10 @@
 begin;
 
-select plan(12);
+select plan(14);
 
 select
     throws_ok(
-        format('select turnkeep.check_conversation(%L, null)', v.continuation_id),
+        format('select turnkeep.check_conversation(%L, null, null)', v.continuation_id),
         'PT422', 'continuation_id is empty or too long',
         'a continuation_id of ' || v.what || ' is refused'
     )
@@ -15,7 +15,7 @@ from (
 
 select
     lives_ok(
-        format('select turnkeep.check_conversation(%L, null)', v.continuation_id),
+        format('select turnkeep.check_conversation(%L, null, null)', v.continuation_id),
         'one of ' || v.what || ' is not'
     )
 from (
@@ -24,19 +24,19 @@ from (
 
 select
     throws_ok(
-        format('select turnkeep.check_conversation(%L, %L)', 'a', v.metadata),
+        format('select turnkeep.check_conversation(%L, null, %L)', 'a', v.metadata),
         'PT400', 'metadata is not an object',
         v.metadata || ' is no metadata'
     )
 from (values ('[]'), ('"a"'), ('1')) as v (metadata);
 
 select is(
-    turnkeep.check_conversation('a', 'null'), null::jsonb,
+    turnkeep.check_conversation('a', null, 'null'), null::jsonb,
     'null is: it says that there is none'
 );
 
 select is(
-    turnkeep.check_conversation('a', '{"b": null}'), '{"b": null}',
+    turnkeep.check_conversation('a', null, '{"b": null}'), '{"b": null}',
     'an object comes back as it is'
 );
 
@@ -44,7 +44,7 @@ select is(
 select lives_ok(
     $$
     select turnkeep.check_conversation(
-        'a', jsonb_build_object('a', repeat('x', 262144 - 9))
+        'a', null, jsonb_build_object('a', repeat('x', 262144 - 9))
     )
     $$,
     'metadata may have 256 KiB'
@@ -53,11 +53,22 @@ select lives_ok(
 select throws_ok(
     $$
     select turnkeep.check_conversation(
-        'a', jsonb_build_object('a', repeat('x', 262144 - 8))
+        'a', null, jsonb_build_object('a', repeat('x', 262144 - 8))
     )
     $$,
     'PT413', 'metadata is larger than 256 KiB',
     'and not a byte more'
+);
+
+select is(
+    turnkeep.check_conversation('a', repeat('ä', 1024), '{}'), '{}',
+    'a title may have 1024 characters'
+);
+
+select throws_ok(
+    $$ select turnkeep.check_conversation('a', repeat('ä', 1025), null) $$,
+    'PT422', 'title is too long',
+    'and no more'
 );
 
 select * from finish();

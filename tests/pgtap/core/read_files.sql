@@ -1,6 +1,6 @@
 begin;
 
-select plan(60);
+select plan(63);
 
 create function pg_temp.read(files jsonb)
 returns jsonb
@@ -261,6 +261,16 @@ from (
         'bytes, not characters'
     ),
     (
+        format('[{"storage_path": "a", "original_name": "%s"}]', repeat('ä', 1025)),
+        'PT422', 'original_name or mime_type is too long',
+        'a name has 1024 characters at most'
+    ),
+    (
+        format('[{"storage_path": "a", "mime_type": "%s"}]', repeat('x', 1025)),
+        'PT422', 'original_name or mime_type is too long',
+        'and so has a mime_type'
+    ),
+    (
         '[{"storage_path": "a/../b"}]',
         'PT422', 'storage_path is no plain path of 1 to 1024 bytes',
         'a path has no way up'
@@ -335,6 +345,19 @@ select lives_ok(pg_temp.read_metadata(262135), 'a metadata may have 256 KiB');
 select throws_ok(
     pg_temp.read_metadata(262136), 'PT413', 'metadata is larger than 256 KiB',
     'and not one byte more'
+);
+
+select lives_ok(
+    format(
+        $$
+        select turnkeep.read_files('11111111-1111-4111-8111-111111111111', %L, 1000)
+        $$,
+        jsonb_build_array(jsonb_build_object(
+            'storage_path', 'a', 'original_name', repeat('ä', 1024),
+            'mime_type', repeat('x', 1024)
+        ))
+    ),
+    'names may have 1024 characters'
 );
 
 -- A user reads files within a function that runs as its owner.

@@ -1,6 +1,6 @@
 begin;
 
-select plan(74);
+select plan(75);
 
 -- The reply that the rows of a turn call for.
 create function pg_temp.expected(
@@ -597,6 +597,10 @@ from (
         $$,
         'PT413', 'metadata is larger than 256 KiB',
         'together with what the conversation has already'
+    ),
+    (
+        $$ 'c', '[{"role": "user", "content": "a"}]', title => repeat('x', 1025) $$,
+        'PT422', 'title is too long', 'a title has 1024 characters at most'
     ),
     ($$ 'c', null $$, 'PT400', 'messages is not an array', 'a turn has messages'),
     ($$ 'c', '{}' $$, 'PT400', 'messages is not an array', 'an object is no list'),

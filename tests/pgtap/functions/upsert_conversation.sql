@@ -1,6 +1,6 @@
 begin;
 
-select plan(21);
+select plan(22);
 
 select is(
     upsert_conversation('trip', 'Rome', '{"a": 1, "b": {"c": 1}}') - 'id',
@@ -84,6 +84,12 @@ select throws_ok(
     $$ select upsert_conversation(repeat('x', 501)) $$,
     'PT422', 'continuation_id is empty or too long',
     'and at most 500'
+);
+
+select throws_ok(
+    $$ select upsert_conversation('x', repeat('x', 1025)) $$,
+    'PT422', 'title is too long',
+    'a title has at most 1024'
 );
 
 select throws_ok(
