@@ -1,6 +1,8 @@
 begin;
 
-select plan(75);
+\ir state.psql
+
+select plan(39);
 
 -- The reply that the rows of a turn call for.
 create function pg_temp.expected(
@@ -33,23 +35,6 @@ select jsonb_build_object(
 from public.conversations as c
 where c.continuation_id = wanted_id
   and c.owner_id = '00000000-0000-0000-0000-000000000000'
-$function$;
-
--- What the tables hold, to the byte: writing anything would change it.
-create function pg_temp.state()
-returns text
-language sql
-as $function$
-select md5(string_agg(r.line, E'\n' order by r.line))
-from (
-    select format('%s %s', c.ctid, c) from public.conversations as c
-    union all
-    select format('%s %s', m.ctid, m) from public.messages as m
-    union all
-    select format('%s %s', f.ctid, f) from public.files as f
-    union all
-    select format('%s %s', l.ctid, l) from public.conversation_files as l
-) as r (line)
 $function$;
 
 -- One turn after the other.
@@ -328,377 +313,13 @@ select is(
     'capitals count'
 );
 
--- Files.
-
-create temporary table registered as
-select register_files(
-    '[{"storage_path": "known/one"}, {"storage_path": "known/two"}]'
-) as reply;
-
-create temporary table known as
-select
-    (r.reply #>> '{files,0,id}')::uuid as one,
-    (r.reply #>> '{files,1,id}')::uuid as two
-from registered as r;
-
-update public.files set unlinked_since = '2000-01-01', created_at = '2000-01-01';
-
-create temporary table filed as
-select
-    append_turn(
-        'files',
-        jsonb_build_array(
-            jsonb_build_object(
-                'role', 'user', 'content', 'see',
-                'file_ids', jsonb_build_array(k.two, k.two, k.one)
-            ),
-            jsonb_build_object(
-                'role', 'assistant', 'content', 'hm',
-                'file_ids', '["f0000000-0000-4000-8000-00000000000d"]'::jsonb
-            )
-        ),
-        jsonb_build_array(
-            jsonb_build_object(
-                'storage_path', 'new/b', 'bucket_id', 'mine', 'original_name', 'B',
-                'mime_type', 'text/plain', 'size_bytes', 3, 'sha256', repeat('B', 64),
-                'file_type', 'cache', 'metadata', '{"x": 1}'::jsonb
-            ),
-            jsonb_build_object('storage_path', 'new/a'),
-            jsonb_build_object('id', k.one),
-            jsonb_build_object('storage_path', 'new/a'),
-            jsonb_build_object('storage_path', 'new/c', 'sha256', repeat('b', 64)),
-            jsonb_build_object('id', 'f0000000-0000-4000-8000-00000000000e'),
-            jsonb_build_object('id', 'f0000000-0000-4000-8000-00000000000e')
-        ),
-        'with files'
-    ) as reply
-from known as k;
-
-select is(
-    (select f.reply -> 'files' from filed as f),
-    (
-        select
-            jsonb_agg(
-                jsonb_build_object(
-                    'id',
-                    f.id,
-                    'bucket_id',
-                    f.bucket_id,
-                    'storage_path',
-                    f.storage_path,
-                    'created', f.storage_path like 'new/%', 'linked', true
-                )
-                order by w.place
-            )
-        from
-            unnest(array['new/b', 'new/a', 'known/one', 'known/two'])
-            with ordinality as w (path, place)
-        inner join public.files as f on w.path = f.storage_path
-    ),
-    'the reply has each file once, those of the turn before those of its messages'
-);
-
-select is(
-    (select f.reply -> 'unknown_files' from filed as f),
-    '["f0000000-0000-4000-8000-00000000000d", "f0000000-0000-4000-8000-00000000000e"]',
-    'files that are not there are named, each once'
-);
-
-select is(
-    (
-        select
-            array_agg(m.file_ids order by m.seq) = array[
-                array[k.two, k.two, k.one]::text,
-                '{f0000000-0000-4000-8000-00000000000d}'
-            ]::text[]
-        from (
-            select
-                m.seq,
-                m.file_ids::text as file_ids
-            from public.messages as m
-            inner join
-                filed as f
-                on m.conversation_id::text = f.reply ->> 'conversation_id'
-        ) as m
-        cross join known as k
-        group by k.one, k.two
-    ),
-    true,
-    'a message keeps the files that it names, as it names them'
-);
-
-select set_eq(
-    $$
-    select f.storage_path::text, f.stored_at is not null, f.unlinked_since, l.seq
-    from public.conversation_files as l
-    join public.files as f on f.id = l.file_id
-    $$,
-    $$
-    values
-    ('new/a', true, null::timestamptz, 1::bigint), ('new/b', true, null, 1),
-    ('known/one', true, null, 1), ('known/two', true, null, 1)
-    $$,
-    'all are linked by the turn, stored, and no orphans'
-);
-
-select results_eq(
-    $$
-    select f.owner_id, f.original_name, f.mime_type, f.size_bytes::bigint,
-        f.sha256::text collate "default", f.file_type, f.metadata::jsonb
-    from public.files as f
-    where f.storage_path = 'new/b'
-    $$,
-    $$
-    values (
-        '00000000-0000-0000-0000-000000000000'::uuid, 'B', 'text/plain', 3::bigint,
-        repeat('b', 64), 'cache'::public.file_type, '{"x": 1}'::jsonb
-    )
-    $$,
-    'a new file is registered with all that the client said'
-);
-
-create temporary table state_with_files as select pg_temp.state() as state;
-
-select
-    is(
-        append_turn(
-            'files',
-            jsonb_build_array(
-                jsonb_build_object(
-                    'role', 'user', 'content', 'see',
-                    'file_ids', jsonb_build_array(k.two, k.two, k.one)
-                ),
-                jsonb_build_object(
-                    'role', 'assistant', 'content', 'hm',
-                    'file_ids', '["f0000000-0000-4000-8000-00000000000d"]'::jsonb
-                )
-            ),
-            jsonb_build_array(
-                jsonb_build_object(
-                    'storage_path',
-                    'new/b',
-                    'bucket_id',
-                    'mine',
-                    'sha256',
-                    repeat('B', 64)
-                ),
-                jsonb_build_object('storage_path', 'new/a'),
-                jsonb_build_object('id', k.one),
-                jsonb_build_object('id', 'f0000000-0000-4000-8000-00000000000e')
-            ),
-            'with files'
-        ),
-        (select f.reply || '{"replayed": true}' from filed as f),
-        'a retry gets the files of its turn, and what the turn made of them'
-    )
-from known as k;
-
-select is(
-    append_turn(
-        'files',
-        '[{"role": "user", "content": "see"}, {"role": "assistant", "content": "hm"}]',
-        '[{"storage_path": "never/seen"}]',
-        'with files'
-    ) -> 'files',
-    '[]',
-    'a file that only a retry names is not registered'
-);
-
-select is(
-    pg_temp.state(), (select s.state from state_with_files as s),
-    'and nothing is written'
-);
-
-create temporary table again as
-select append_turn(
-    'files', '[{"role": "user", "content": "again"}]',
-    '[{"storage_path": "new/a"}, {"storage_path": "new/d"}]', 'more files'
-) as reply;
-
-select is(
-    (
-        select
-            jsonb_path_query_array(a.reply, '$.files[*].created')
-            || jsonb_path_query_array(a.reply, '$.files[*].linked')
-        from again as a
-    ),
-    '[false, true, false, true]',
-    'a file that a turn names again is neither created nor linked by it'
-);
-
-select is(
-    append_turn(
-        'files', '[{"role": "user", "content": "again"}]',
-        '[{"storage_path": "new/a"}, {"storage_path": "new/d"}]', 'more files'
-    ),
-    (select a.reply || '{"replayed": true}' from again as a),
-    'which its retry knows as well'
-);
-
-select
-    is(
-        append_turn(
-            'named', jsonb_build_array(jsonb_build_object(
-                'role', 'user', 'content', 'a', 'file_ids', jsonb_build_array(k.one)
-            ))
-        ) #> '{files,0,linked}',
-        'true',
-        'a file that only a message names is linked as well'
-    )
-from known as k;
-
--- What is refused. Nothing of it is stored.
-
-create temporary table state_before_refusals as select pg_temp.state() as state;
-
-select
-    throws_ok(
-        format('select append_turn(%s)', c.arguments), c.code, c.message, c.title
-    )
-from (
-    values
-    (
-        $$ null, '[{"role": "user", "content": "a"}]' $$,
-        'PT422', 'continuation_id is empty or too long', 'a conversation has a name'
-    ),
-    (
-        $$ '', '[{"role": "user", "content": "a"}]' $$,
-        'PT422', 'continuation_id is empty or too long', 'an empty name is none'
-    ),
-    (
-        $$ repeat('x', 501), '[{"role": "user", "content": "a"}]' $$,
-        'PT422', 'continuation_id is empty or too long',
-        'a name has 500 characters at most'
-    ),
-    (
-        $$ 'c', '[{"role": "user", "content": "a"}]', request_id => '' $$,
-        'PT422', 'request_id is empty or too long', 'an empty request_id is none'
-    ),
-    (
-        $$ 'c', '[{"role": "user", "content": "a"}]', request_id => repeat('x', 201) $$,
-        'PT422', 'request_id is empty or too long',
-        'a request_id has 200 characters at most'
-    ),
-    (
-        $$ 'c', '[{"role": "user", "content": "a"}]', metadata => '[]' $$,
-        'PT400', 'metadata is not an object', 'a list is no metadata'
-    ),
-    (
-        $$
-        'c', '[{"role": "user", "content": "a"}]',
-        metadata => jsonb_build_object('a', repeat('x', 262136))
-        $$,
-        'PT413', 'metadata is larger than 256 KiB', 'metadata has 256 KiB at most'
-    ),
-    (
-        $$
-        'talk', '[{"role": "user", "content": "a"}]',
-        metadata => jsonb_build_object('more', repeat('x', 262100))
-        $$,
-        'PT413', 'metadata is larger than 256 KiB',
-        'together with what the conversation has already'
-    ),
-    (
-        $$ 'c', '[{"role": "user", "content": "a"}]', title => repeat('x', 1025) $$,
-        'PT422', 'title is too long', 'a title has 1024 characters at most'
-    ),
-    ($$ 'c', null $$, 'PT400', 'messages is not an array', 'a turn has messages'),
-    ($$ 'c', '{}' $$, 'PT400', 'messages is not an array', 'an object is no list'),
-    ($$ 'c', '[]' $$, 'PT422', 'messages is empty', 'a turn has a message'),
-    (
-        $$
-        'c', (
-            select jsonb_agg('{"role": "user", "content": "a"}'::jsonb)
-            from generate_series(1, 201)
-        )
-        $$,
-        'PT413', 'too many messages', 'a turn has 200 messages at most'
-    ),
-    (
-        $$ 'c', '["a"]' $$,
-        'PT400', 'a message is not an object', 'a text is no message'
-    ),
-    (
-        $$ 'c', '[{"role": "robot", "content": "a"}]' $$,
-        'PT422', 'role is none of user, assistant, system, tool', 'four roles exist'
-    ),
-    (
-        $$ 'c', '[{"role": "user", "content": 1}]' $$,
-        'PT400', 'content is not a string', 'a number is no content'
-    ),
-    (
-        $$ 'c', '[{"role": "user", "content": "a", "file_ids": ["a"]}]' $$,
-        'PT400', 'file_ids is not an array of uuids', 'a name is no id'
-    ),
-    (
-        $$ 'c', '[{"role": "user", "content": "a"}]', '{}' $$,
-        'PT400', 'files is not an array', 'files are a list'
-    ),
-    (
-        $$ 'c', '[{"role": "user", "content": "a"}]', '[{}]' $$,
-        'PT400', 'a file has neither id nor storage_path', 'a file has an id or a path'
-    ),
-    (
-        $$ 'c', '[{"role": "user", "content": "a"}]', '[{"storage_path": "../a"}]' $$,
-        'PT422', 'storage_path is no plain path of 1 to 1024 bytes',
-        'a path has no way up'
-    ),
-    (
-        $$
-        'c', '[{"role": "user", "content": "a"}]', (
-            select jsonb_agg('{"storage_path": "one/double"}'::jsonb)
-            from generate_series(1, 201)
-        )
-        $$,
-        'PT413', 'too many files', 'a turn has 200 files at most, doubles included'
-    ),
-    (
-        $$
-        'c', (
-            select jsonb_build_array(jsonb_build_object(
-                'role', 'user', 'content', 'a', 'file_ids', (
-                    select jsonb_agg(turnkeep.new_id()) from generate_series(1, 199)
-                )
-            ))
-        ), '[{"storage_path": "refused/1"}, {"storage_path": "refused/2"}]'
-        $$,
-        'PT413', 'too many files', 'those that its messages name count as well'
-    ),
-    (
-        $$ 'c', E'[{"role": "user", "content": "\\u0000"}]' $$,
-        '22P05', 'unsupported Unicode escape sequence',
-        'a text has no NUL: the server refuses it before the function'
-    )
-) as c (arguments, code, message, title);
-
-select is(
-    pg_temp.state(), (select s.state from state_before_refusals as s),
-    'what is refused leaves nothing behind'
-);
-
--- The largest that is allowed.
-
-select is(
-    append_turn(
-        repeat('😀', 500),
-        (
-            select jsonb_agg('{"role": "user", "content": "a"}'::jsonb)
-            from generate_series(1, 200)
-        ),
-        (
-            select jsonb_agg(jsonb_build_object('storage_path', 'large/' || i))
-            from generate_series(1, 200) as i
-        ),
-        repeat('😀', 200)
-    ) -> 'next_seq',
-    '201',
-    'a turn may have 200 messages and 200 files'
-);
-
 -- As a user.
 
+create temporary table services as
+select register_files('[{"storage_path": "service/a"}]') #>> '{files,0,id}' as file_id;
+
 create temporary table alice (reply jsonb);
-grant all on alice, filed to authenticated, service_role;
+grant all on alice, services to authenticated, service_role;
 
 set local role authenticated;
 set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
@@ -753,16 +374,16 @@ select
     is(
         append_turn(
             'talk', '[{"role": "user", "content": "Mine?"}]',
-            jsonb_build_array(jsonb_build_object('id', f.reply #> '{files,0,id}'))
+            jsonb_build_array(jsonb_build_object('id', s.file_id))
         ) - '{conversation_id, messages}'::text[],
         jsonb_build_object(
             'continuation_id', 'talk', 'request_id', null, 'created', false,
             'replayed', false, 'files', '[]'::jsonb,
-            'unknown_files', jsonb_build_array(f.reply #> '{files,0,id}'), 'next_seq', 3
+            'unknown_files', jsonb_build_array(s.file_id), 'next_seq', 3
         ),
         'a file of another owner is as unknown as one that is not there'
     )
-from filed as f;
+from services as s;
 
 set local "request.jwt.claims" to '{"sub": "22222222-2222-4222-8222-222222222222"}';
 
@@ -815,13 +436,13 @@ select
     is(
         append_turn(
             'talk', '[{"role": "assistant", "content": "Yours?"}]',
-            jsonb_build_array(jsonb_build_object('id', f.reply #> '{files,0,id}')),
+            jsonb_build_array(jsonb_build_object('id', s.file_id)),
             owner_id => '11111111-1111-4111-8111-111111111111'
         ) -> 'unknown_files',
-        jsonb_build_array(f.reply #> '{files,0,id}'),
+        jsonb_build_array(s.file_id),
         'but links no file of another owner'
     )
-from filed as f;
+from services as s;
 
 reset role;
 
