@@ -28,7 +28,9 @@ create table turnkeep.responses (
 )
 with (fillfactor = 90);
 
-create index responses_expires_at_idx on turnkeep.responses (expires_at);
+-- With the size, so that cache_purge adds them up without the answers.
+create index responses_expires_at_idx on turnkeep.responses (expires_at)
+include (size_bytes);
 create index responses_active_at_idx on turnkeep.responses (active_at);
 create index responses_scope_owner_id_idx on turnkeep.responses (scope, owner_id)
 where embedding is not null;

@@ -1,7 +1,7 @@
 -- Each access has its index, and no index is there twice.
 begin;
 
-select plan(21);
+select plan(22);
 
 create temporary view ours as
 select
@@ -153,7 +153,13 @@ begin
     execute 'explain (format json, costs off) ' || way.query into v_plan;
 
     return (
-        select string_agg(coalesce(n.index, n.type), ', ')
+        select string_agg(
+            coalesce(
+                n.index || case n.type when 'Index Only Scan' then ' alone' else '' end,
+                n.type
+            ),
+            ', '
+        )
         from jsonb_path_query(v_plan, 'strict $.** ? (exists (@."Node Type"))') as j
         cross join jsonb_to_record(
             jsonb_build_object('type', j -> 'Node Type', 'index', j -> 'Index Name')
@@ -368,6 +374,17 @@ select is(
     ),
     'responses_scope_owner_id_idx',
     'an embedding is compared with those of its scope'
+);
+
+select is(
+    pg_temp.way(
+        $$
+        select count(*), sum(r.size_bytes) from turnkeep.responses as r
+        where r.expires_at > now()
+        $$
+    ),
+    'Aggregate, responses_expires_at_idx alone',
+    'the size of all answers is known without them'
 );
 
 select is(
