@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from support.servers import servers
 from turnkeep.bundle import project_directory
-from turnkeep.cli import cli
+from turnkeep.cli.group import cli
 from turnkeep.embedded.throwaway import throwaway
 from turnkeep.sqitch import deploy
 

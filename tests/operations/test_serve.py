@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 from support.redis_server import redis_server
 from turnkeep.cache import Redis, Request, Responses, Threads
 from turnkeep.calls import append_turn, get_thread
-from turnkeep.cli import cli
+from turnkeep.cli.group import cli
 from turnkeep.cli.serving import _is_local
 from turnkeep.client import Client
 from turnkeep.errors import TurnkeepError

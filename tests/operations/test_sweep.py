@@ -21,7 +21,7 @@ from operations.dying_sweeper import sweep_and_die
 from operations.storage_api import BAD_GATEWAY, KEY, storage_api
 from turnkeep import exchange
 from turnkeep.calls import append_turn, cache_put, register_files
-from turnkeep.cli import cli
+from turnkeep.cli.group import cli
 from turnkeep.client import Client
 from turnkeep.errors import Misconfigured, NotDeployed, TurnkeepError, Unavailable
 from turnkeep.storage import DirectoryStorage

@@ -23,7 +23,7 @@ from turnkeep.calls import (
     get_thread,
     unlink_files_from_conversation,
 )
-from turnkeep.cli import cli
+from turnkeep.cli.group import cli
 from turnkeep.client import Client, send
 from turnkeep.database import ENVIRONMENT_VARIABLE, LIBPQ_VARIABLES
 from turnkeep.demo import running

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from turnkeep.calls import get_thread
-from turnkeep.cli import cli
+from turnkeep.cli.group import cli
 from turnkeep.client import Client
 from turnkeep.errors import Unavailable
 from turnkeep.importing import Conversation, Finding, Import, Report, read

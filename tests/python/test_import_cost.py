@@ -14,12 +14,11 @@ import pytest
         ("turnkeep", ("psycopg", "msgspec", "asyncio", "click")),
         ("turnkeep.calls", ("psycopg", "asyncio", "click")),
         ("turnkeep.client", ("httpx", "click", "tenacity", "rich", "starlette")),
-        ("turnkeep.cli", ("httpx", "psycopg", "msgspec", "rich", "starlette")),
+        ("turnkeep.cli", ("click", "httpx", "psycopg", "msgspec", "rich")),
         (
             "turnkeep.cli.status",
             (
-                "psycopg",
-                "subprocess",
+                *("click", "inspect", "psycopg", "subprocess"),
                 "turnkeep.sqitch.lexer",
                 "turnkeep.sqitch.engine",
             ),
@@ -27,7 +26,7 @@ import pytest
         (
             "turnkeep.sqitch.engine",
             (
-                *("psycopg", "subprocess", "random", "shutil"),
+                *("inspect", "psycopg", "subprocess", "random", "shutil"),
                 "turnkeep.sqitch.commands",
                 "turnkeep.sqitch.losses",
                 "turnkeep.sqitch.resuming",

@@ -20,7 +20,8 @@ from support.redis_server import redis_server
 from turnkeep import exchange
 from turnkeep.cache import Redis, Threads
 from turnkeep.calls import append_turn, get_thread, list_events, pump_events
-from turnkeep.cli import cli, pumping
+from turnkeep.cli import pumping
+from turnkeep.cli.group import cli
 from turnkeep.client import AsyncClient, Client
 from turnkeep.errors import Unavailable
 from turnkeep.monitor import AsyncListener, Listener, follow, follow_async, pump

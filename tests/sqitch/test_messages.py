@@ -80,7 +80,8 @@ def test_a_change_is_told_when_it_is_done_and_not_when_its_message_is(
     with psycopg.connect(four.url) as holder, server.connect(conninfo) as connection:
         holder.execute("lock table held")
         said = Releasing(holder)
-        engine = Engine(connection, project, TextReport(stdout=said), lock_wait=0)
+        engine = Engine(connection, project, TextReport(stdout=said))
+        engine.lock_wait = 0
         engine.single_transaction = verb == "single"
         getattr(engine, kind)()
     found = outcomes(said.getvalue())

@@ -1,20 +1,19 @@
 """The command line: arguments in, text out, no logic.
 
 Each command lives in a module of this package and is imported when it is called, so
-that ``turnkeep status`` does not pay for what ``turnkeep demo`` needs.
+that ``turnkeep status`` does not pay for what ``turnkeep demo`` needs, nor for click.
 """
 
 from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
 from importlib import import_module
+from typing import Any
 
-import click
-
-from turnkeep import __version__
-from turnkeep.cli.place import chdir
+from turnkeep.cli.verbs import Verb, say
 from turnkeep.errors import TurnkeepError
 
 COMMANDS = {
@@ -52,27 +51,10 @@ COMMANDS = {
 """Command name to the module of this package that defines it."""
 
 
-class LazyGroup(click.Group):
-    """A group that imports a command's module when the command is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Give the commands in the order in which a newcomer needs them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import ``import`` as ``importing.import_command``, and so on."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = import_module(f"{__name__}.{COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="turnkeep")
-@chdir
-def cli() -> None:
-    """Every turn of an assistant's conversation, exactly once, in PostgreSQL."""
+def command_of(name: str) -> Any:
+    """Import ``import`` as ``importing.import_command``, and so on."""
+    module = import_module(f"{__name__}.{COMMANDS[name]}")
+    return getattr(module, f"{name}_command")
 
 
 def main() -> None:
@@ -84,13 +66,25 @@ def main() -> None:
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
     try:
-        sys.exit(cli(standalone_mode=False))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.Abort:
-        click.echo("turnkeep: stopped", err=True)
-        sys.exit(2)
+        sys.exit(_run(sys.argv[1:]))
     except TurnkeepError as error:
-        click.echo(f"turnkeep: {error}", err=True)
+        say(f"turnkeep: {error}", err=True)
         sys.exit(2)
+    except KeyboardInterrupt:
+        say("\nturnkeep: stopped", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        # Whoever read has gone, and Python must not write again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _run(words: list[str]) -> int:
+    if words and words[0] in COMMANDS:
+        verb = command_of(words[0])
+        if isinstance(verb, Verb) and (options := verb.read(words[1:])) is not None:
+            verb.function(**options)
+            return 0
+    from turnkeep.cli import group  # noqa: PLC0415 - click takes its time
+
+    return group.run()

@@ -130,8 +130,8 @@ def setup(account: Account) -> Setup:
 @click.option("--engine", metavar="ENGINE", help="pg.  [default: pg]")
 @click.option("--target", metavar="TARGET", help="The default target: name or URI.")
 @properties_options("engine", "target")
-@chdir
-@as_json
+@chdir.for_click
+@as_json.for_click
 def init_command(
     *, project: str, uri: str | None, properties: Properties, as_json: bool
 ) -> None:
@@ -166,8 +166,8 @@ def init_command(
 @click.option("-s", "--set", "settings", multiple=True, metavar="NAME=VALUE")
 @edit_
 @plan_file_
-@chdir
-@as_json
+@chdir.for_click
+@as_json.for_click
 def add_command(  # noqa: PLR0913 - the options of the verb
     *,
     arguments: tuple[str, ...],
@@ -232,8 +232,8 @@ def add_command(  # noqa: PLR0913 - the options of the verb
 @all_
 @edit_
 @plan_file_
-@chdir
-@as_json
+@chdir.for_click
+@as_json.for_click
 def rework_command(  # noqa: PLR0913 - the options of the verb
     *,
     arguments: tuple[str, ...],
@@ -277,8 +277,8 @@ def rework_command(  # noqa: PLR0913 - the options of the verb
 @note_
 @all_
 @plan_file_
-@chdir
-@as_json
+@chdir.for_click
+@as_json.for_click
 def tag_command(  # noqa: PLR0913 - the options of the verb
     *,
     arguments: tuple[str, ...],
@@ -327,8 +327,8 @@ def tag_command(  # noqa: PLR0913 - the options of the verb
 @click.option("--to", "end", metavar="CHANGE")
 @all_
 @plan_file_
-@chdir
-@as_json
+@chdir.for_click
+@as_json.for_click
 def bundle_command(  # noqa: PLR0913 - the options of the verb
     *,
     arguments: tuple[str, ...],

@@ -29,8 +29,8 @@ verbose = click.option("-v", "-V", "--verbose", count=True, help="With their URI
 @click.option("--uri", metavar="URI", help="The database of the target.")
 @properties_options("uri")
 @verbose
-@chdir
-@as_json
+@chdir.for_click
+@as_json.for_click
 def target_command(
     *,
     action: str,
@@ -76,8 +76,8 @@ def target_command(
 @click.option("--target", metavar="TARGET", help="The default target: name or URI.")
 @properties_options("target")
 @verbose
-@chdir
-@as_json
+@chdir.for_click
+@as_json.for_click
 def engine_command(
     *,
     action: str,
@@ -144,8 +144,8 @@ ACTIONS = (
 @click.option("--remove-section", is_flag=True)
 @click.option("-l", "--list", "list_all", is_flag=True)
 @click.option("-e", "--edit", is_flag=True)
-@chdir
-@as_json
+@chdir.for_click
+@as_json.for_click
 def config_command(
     *,
     words: tuple[str, ...],

@@ -18,6 +18,7 @@ from turnkeep.cli.opening import (
     plan_option,
 )
 from turnkeep.cli.place import chdir
+from turnkeep.cli.verbs import argument, command, option
 from turnkeep.sqitch import history
 from turnkeep.sqitch.errors import UnknownChangeError
 from turnkeep.sqitch.project import open_project
@@ -31,42 +32,42 @@ if TYPE_CHECKING:
 
 def listing_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add what ``log`` and ``plan`` have in common."""
-    for option in (
-        click.option(
+    for each in (
+        option(
             "-f",
             "--format",
             "form",
             metavar="FORMAT",
             help=f"{', '.join(history.LOG_FORMATS)} or format:...",
         ),
-        click.option(
+        option(
             "--date-format",
             "--date",
             metavar="FORMAT",
             help="iso, rfc, raw, full, long, medium, short, cldr:... or strftime:...",
         ),
-        click.option("-n", "--max-count", type=click.IntRange(min=0)),
-        click.option("--skip", type=click.IntRange(min=0)),
-        click.option("--reverse/--no-reverse"),
-        click.option("--color", type=click.Choice(["always", "never", "auto"])),
-        click.option("--no-color", "color", flag_value="never"),
-        click.option("--abbrev", type=click.IntRange(min=0)),
-        click.option("--oneline", is_flag=True),
+        option("-n", "--max-count", type=click.IntRange(min=0)),
+        option("--skip", type=click.IntRange(min=0)),
+        option("--reverse/--no-reverse"),
+        option("--color", type=("always", "never", "auto")),
+        option("--no-color", "color", flag_value="never"),
+        option("--abbrev", type=click.IntRange(min=0)),
+        option("--oneline", is_flag=True),
         # For scripts written for Sqitch: there is no pager here.
-        click.option("--no-pager", is_flag=True, expose_value=False, hidden=True),
-        click.option("--headers/--no-headers", default=True),
+        option("--no-pager", is_flag=True, expose_value=False, hidden=True),
+        option("--headers/--no-headers", default=True),
     ):
-        function = option(function)
+        function = each(function)
     return function
 
 
-@click.command(context_settings=SQITCH)
+@command(**SQITCH)
 @on_database("--plan-file", may_lack_plan=True)
 @listing_options
-@click.option("--event", "events", multiple=True, metavar="EVENT")
-@click.option("--change", "--change-pattern", "change", metavar="REGEX")
-@click.option("--project", "--project-pattern", "project", metavar="REGEX")
-@click.option("--committer", "--committer-pattern", "committer", metavar="REGEX")
+@option("--event", "events", multiple=True, metavar="EVENT")
+@option("--change", "--change-pattern", "change", metavar="REGEX")
+@option("--project", "--project-pattern", "project", metavar="REGEX")
+@option("--committer", "--committer-pattern", "committer", metavar="REGEX")
 def log_command(  # noqa: PLR0913 - the options of the verb
     work: Work,
     *,
@@ -120,15 +121,15 @@ def log_command(  # noqa: PLR0913 - the options of the verb
         sys.exit(1)
 
 
-@click.command()
+@command()
 @plan_option("--plan-file")
-@click.option("-t", "--target", metavar="TARGET", help="Whose plan, in sqitch.conf.")
+@option("-t", "--target", metavar="TARGET", help="Whose plan, in sqitch.conf.")
 @chdir
 @as_json
 @listing_options
-@click.option("--event", type=click.Choice(["deploy", "revert"]))
-@click.option("--change", "--change-pattern", "change", metavar="REGEX")
-@click.option("--planner", "--planner-pattern", "planner", metavar="REGEX")
+@option("--event", type=("deploy", "revert"))
+@option("--change", "--change-pattern", "change", metavar="REGEX")
+@option("--planner", "--planner-pattern", "planner", metavar="REGEX")
 def plan_command(  # noqa: PLR0913 - the options of the verb
     *,
     plan_file: Path | None,
@@ -189,12 +190,12 @@ def plan_command(  # noqa: PLR0913 - the options of the verb
         sys.exit(1)
 
 
-@click.command()
-@click.argument("kind", metavar="change|tag|deploy|revert|verify")
-@click.argument("key", metavar="NAME")
+@command()
+@argument("kind", metavar="change|tag|deploy|revert|verify")
+@argument("key", metavar="NAME")
 @plan_option("-f", "--plan-file")
-@click.option("-t", "--target", metavar="TARGET", help="Whose plan, in sqitch.conf.")
-@click.option("-e", "--exists", is_flag=True, help="Only the exit code: 0 or 2.")
+@option("-t", "--target", metavar="TARGET", help="Whose plan, in sqitch.conf.")
+@option("-e", "--exists", is_flag=True, help="Only the exit code: 0 or 2.")
 @chdir
 @as_json
 def show_command(  # noqa: PLR0913 - the options of the verb

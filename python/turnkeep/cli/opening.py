@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache, partial, wraps
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import click
-
 from turnkeep import database
 from turnkeep.bundle import project_directory
 from turnkeep.cli.place import chdir
+from turnkeep.cli.verbs import argument, option, say
 from turnkeep.sqitch import config as configuration
 from turnkeep.sqitch.errors import ConfigError, NotConfirmedError
 from turnkeep.sqitch.project import open_project, read_plan
@@ -26,10 +24,10 @@ from turnkeep.sqitch.project import open_project, read_plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from turnkeep.cli.verbs import Parameter
     from turnkeep.database import Database
     from turnkeep.sqitch.config import Config
     from turnkeep.sqitch.engine import Engine
-    from turnkeep.sqitch.plan import Plan
     from turnkeep.sqitch.project import Project
     from turnkeep.sqitch.registry import Registry
     from turnkeep.sqitch.report import Report
@@ -47,8 +45,17 @@ DATABASE_HELP = """
 SQITCH = {"help_option_names": ["--help"]}
 """Settings of a command whose -h is Sqitch's: the host."""
 
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-settings = click.option(
+
+def _seconds(text: str) -> float:
+    """Read a number that is not negative. Raises ValueError."""
+    seconds = float(text)
+    if not seconds >= 0:
+        raise ValueError(text)
+    return seconds
+
+
+as_json = option("--json", "as_json", is_flag=True, help="One JSON document.")
+settings = option(
     "-s",
     "--set",
     "settings",
@@ -56,12 +63,10 @@ settings = click.option(
     multiple=True,
     help="A psql variable for the scripts.",
 )
-log_only = click.option(
-    "--log-only", is_flag=True, help="Write the registry, run no script."
-)
-lock_timeout = click.option(
+log_only = option("--log-only", is_flag=True, help="Write the registry, run no script.")
+lock_timeout = option(
     "--lock-timeout",
-    type=click.FloatRange(min=0),
+    type=_seconds,
     default=60,
     show_default=True,
     metavar="SECONDS",
@@ -69,17 +74,17 @@ lock_timeout = click.option(
 )
 
 
-lock_wait = click.option(
+lock_wait = option(
     "--lock-wait",
-    type=click.FloatRange(min=0),
+    type=_seconds,
     default=0.5,
     show_default=True,
     metavar="SECONDS",
     help="How long others wait behind a statement that queues for a lock; 0: no limit.",
 )
-max_wait = click.option(
+max_wait = option(
     "--max-wait",
-    type=click.FloatRange(min=0),
+    type=_seconds,
     default=300,
     show_default=True,
     metavar="SECONDS",
@@ -128,12 +133,12 @@ class Work(NamedTuple):
         }
 
 
-def plan_option(*names: str) -> Callable[[Command], Command]:
+def plan_option(*names: str) -> Parameter:
     """Make the option that names the plan file."""
-    return click.option(
+    return option(
         *names,
         "plan_file",
-        type=click.Path(path_type=Path),
+        type=Path,
         help="The plan.  [default: sqitch.plan here, or this package's]",
     )
 
@@ -144,14 +149,14 @@ def on_database(
     """Add the options that say which plan and which database, and open the project."""
 
     def decorate(function: Command) -> Command:
-        @click.argument("arguments", nargs=-1, metavar="[DATABASE]")
-        @click.option("-t", "--target", metavar="DATABASE", help="As Sqitch says it.")
-        @click.option("--registry", metavar="SCHEMA", help="Schema of the registry.")
-        @click.option("-d", "--db-name", "dbname", metavar="NAME")
-        @click.option("-u", "--db-user", "--db-username", "user", metavar="NAME")
-        @click.option("-h", "--db-host", "host", metavar="HOST")
-        @click.option("-p", "--db-port", "port", type=int, metavar="PORT")
-        @click.option("--client", "--db-client", "client", metavar="PSQL", hidden=True)
+        @argument("arguments", nargs=-1, metavar="[DATABASE]")
+        @option("-t", "--target", metavar="DATABASE", help="As Sqitch says it.")
+        @option("--registry", metavar="SCHEMA", help="Schema of the registry.")
+        @option("-d", "--db-name", "dbname", metavar="NAME")
+        @option("-u", "--db-user", "--db-username", "user", metavar="NAME")
+        @option("-h", "--db-host", "host", metavar="HOST")
+        @option("-p", "--db-port", "port", type=int, metavar="PORT")
+        @option("--client", "--db-client", "client", metavar="PSQL", hidden=True)
         @plan_option(*plan_names or ("-f", "--plan-file"))
         @chdir
         @as_json
@@ -184,8 +189,7 @@ def on_database(
     return decorate
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class _Opening:
+class _Opening(NamedTuple):
     """What the options say about project and database."""
 
     target: str | None
@@ -193,27 +197,34 @@ class _Opening:
     plan_file: Path | None
     parts: Mapping[str, str]
     may_lack_plan: bool
-    directory: Path = Path()
-    read: Callable[[Path], Plan] = field(default_factory=lambda: cache(read_plan))
 
     def open(self, arguments: Sequence[str], *, may_start: bool) -> Work:
         """Open the project, and find out what the arguments are.
 
         Without a database of one's own that may start the embedded server.
         """
-        self.directory, is_bundled = directory(self.plan_file)
-        project = self._project(self.target)
+        where, is_bundled = directory(self.plan_file)
+        opened = partial(
+            open_project,
+            where,
+            registry=self.registry,
+            plan_file=self.plan_file,
+            parts=self.parts,
+            may_lack_plan=self.may_lack_plan,
+            read=cache(read_plan),
+        )
+        project = opened(target=self.target)
         target = self.target
         changes: list[str] = []
-        for argument in arguments:
-            if project.plan.find(argument):
-                changes.append(argument)
-            elif target is None and _is_database(argument, project.config):
-                target = argument
-                project = self._project(target)
+        for each in arguments:
+            if project.plan.find(each):
+                changes.append(each)
+            elif target is None and _is_database(each, project.config):
+                target = each
+                project = opened(target=target)
             else:
                 raise ConfigError(
-                    f'Unknown argument "{argument}"',
+                    f'Unknown argument "{each}"',
                     hint="it is neither a change of the plan nor a database",
                 )
         conninfo = project.target.conninfo
@@ -224,21 +235,10 @@ class _Opening:
             chosen = database.choose(configured=conninfo, may_embed=may_embed)
         if chosen.source not in ("argument", "sqitch.conf"):
             # What sqitch.conf says about its own target is not about this database.
-            project = self._project(chosen.conninfo or "db:pg:")
+            project = opened(target=chosen.conninfo or "db:pg:")
             # The variable may hold a URI as Sqitch writes it.
             chosen = chosen._replace(conninfo=project.target.conninfo or "")
         return Work(project, chosen, tuple(changes), is_bundled)
-
-    def _project(self, target: str | None) -> Project:
-        return open_project(
-            self.directory,
-            target=target,
-            registry=self.registry,
-            plan_file=self.plan_file,
-            parts=self.parts,
-            may_lack_plan=self.may_lack_plan,
-            read=self.read,
-        )
 
 
 def directory(plan_file: Path | None) -> tuple[Path, bool]:
@@ -282,7 +282,7 @@ def opened_registry(
     from turnkeep.sqitch.server import connect  # noqa: PLC0415
 
     if has_title:
-        click.echo(work.title, err=as_json)
+        say(work.title, err=as_json)
     target, plan = work.project.target, work.project.plan
     conninfo, source = work.database
     load = partial(import_module, "turnkeep.sqitch.registry")
@@ -297,9 +297,10 @@ def opened_registry(
 def ask(question: str, accept: bool | None, *, to_stderr: bool) -> bool:  # noqa: FBT001
     """Ask on the terminal. Raises NotConfirmedError when nobody answers."""
     default = accept is not False
+    stream = sys.stderr if to_stderr else sys.stdout
     for _ in range(ATTEMPTS):
         shown = f"{question} [{'Yes' if default else 'No'}] "
-        click.echo(shown, nl=False, err=to_stderr)
+        print(shown, end="", file=stream, flush=True)
         answer = sys.stdin.readline() if sys.stdin else ""
         if not answer:
             raise NotConfirmedError(
@@ -311,7 +312,7 @@ def ask(question: str, accept: bool | None, *, to_stderr: bool) -> bool:  # noqa
             return default
         if "yes".startswith(word) or "no".startswith(word):
             return word.startswith("y")
-        click.echo('Please answer "y" or "n".', err=to_stderr)
+        say('Please answer "y" or "n".', err=to_stderr)
     raise NotConfirmedError("No valid answer after 3 attempts; aborting")
 
 

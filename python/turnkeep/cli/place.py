@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import click
-
+from turnkeep.cli.verbs import option
 from turnkeep.errors import TurnkeepError
 
 
-def _change_directory(
-    _context: click.Context, _option: click.Parameter, value: Path | None
-) -> None:
+def _change_directory(_context: object, _option: object, value: Path | None) -> None:
     """Go to another directory before anything is looked for."""
     if value is None:
         return
@@ -24,11 +21,11 @@ def _change_directory(
         ) from None
 
 
-chdir = click.option(
+chdir = option(
     "-C",
     "--chdir",
     "--cd",
-    type=click.Path(path_type=Path),
+    type=Path,
     expose_value=False,
     is_eager=True,
     callback=_change_directory,

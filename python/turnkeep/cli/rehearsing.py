@@ -6,11 +6,10 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import click
-
 from turnkeep.cli import opening
 from turnkeep.cli.opening import SQITCH, on_database
 from turnkeep.cli.reporting import telling, told
+from turnkeep.cli.verbs import command, option
 from turnkeep.sqitch import config as configuration
 
 if TYPE_CHECKING:
@@ -19,15 +18,15 @@ if TYPE_CHECKING:
     from turnkeep.cli.opening import Work
 
 
-@click.command(context_settings=SQITCH)
+@command(**SQITCH)
 @on_database()
 @told
-@click.option("--to", metavar="CHANGE", help="The last change.  [default: all]")
-@click.option(
+@option("--to", metavar="CHANGE", help="The last change.  [default: all]")
+@option(
     "--template", metavar="DATABASE", help="Copy this one instead of an empty database."
 )
-@click.option("--embedded", is_flag=True, help="On a throw-away server of our own.")
-@click.option("--keep", is_flag=True, help="Leave the scratch database behind.")
+@option("--embedded", is_flag=True, help="On a throw-away server of our own.")
+@option("--keep", is_flag=True, help="Leave the scratch database behind.")
 @opening.settings
 def rehearse_command(  # noqa: PLR0913 - the options of the verb
     work: Work,

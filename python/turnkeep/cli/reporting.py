@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from turnkeep.cli.verbs import option, say
 from turnkeep.errors import TurnkeepError
 from turnkeep.sqitch.report import (
     Collected,
@@ -31,15 +30,15 @@ STYLES = ("text", "json", "events", "github")
 def told(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say how a run is told."""
 
-    @click.option(
+    @option(
         "--format",
         "style",
-        type=click.Choice(STYLES),
+        type=STYLES,
         help="text, one JSON document at the end (json, as --json), a line of JSON as "
         "soon as something happens (events), or text with annotations for GitHub's "
         "reviews (github).  [default: text]",
     )
-    @click.option("--quiet", is_flag=True, help="Say only what is wrong.")
+    @option("--quiet", is_flag=True, help="Say only what is wrong.")
     @wraps(function)
     def command(
         *args: Any, as_json: bool, style: str | None, quiet: bool, **options: Any
@@ -55,7 +54,7 @@ def telling(work: Work, style: str) -> Iterator[Report]:
     """Give who listens to a run, and at its end print what is to be printed then."""
     report = _report(style)
     if style != "quiet":
-        click.echo(work.title, err=style in ("json", "events"))
+        say(work.title, err=style in ("json", "events"))
     if isinstance(report, Events):
         report.write("start", **work.document)
     failure: TurnkeepError | None = None
@@ -80,7 +79,7 @@ def telling(work: Work, style: str) -> Iterator[Report]:
             }
             import json  # noqa: PLC0415 - only where this is asked for
 
-            click.echo(json.dumps(work.document | outcome, indent=2))
+            say(json.dumps(work.document | outcome, indent=2))
         elif isinstance(report, Events):
             report.write("finish", ok=code == 0, error=failure and str(failure))
 

@@ -6,11 +6,10 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from turnkeep.cli import opening
 from turnkeep.cli.opening import SQITCH, on_database, opened_engine
 from turnkeep.cli.reporting import telling, told
+from turnkeep.cli.verbs import argument, command, option, say
 from turnkeep.sqitch import config as configuration
 from turnkeep.sqitch.errors import CheckoutError, ConfigError
 from turnkeep.sqitch.report import Collected
@@ -25,28 +24,28 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.project import Project
     from turnkeep.sqitch.rebasing import Round
 
-to_option = partial(click.option, "--to", "--to-change", "--change", "to")
-mode_option = click.option(
+to_option = partial(option, "--to", "--to-change", "--change", "to")
+mode_option = option(
     "--mode",
-    type=click.Choice(["all", "tag", "change"]),
+    type=("all", "tag", "change"),
     help="What to revert when a change fails: all of this run, what came after the "
     "last tag, nothing.  [default: all]",
 )
-verify_option = click.option(
+verify_option = option(
     "--verify/--no-verify",
     default=None,
     help="Run each verify script before its change is committed.  [default: verify]",
 )
-yes_option = click.option("-y", "yes", is_flag=True, help="Do not ask.")
-dry_run_option = click.option(
+yes_option = option("-y", "yes", is_flag=True, help="Do not ask.")
+dry_run_option = option(
     "--dry-run", is_flag=True, help="Say what would run, with the scripts' hashes."
 )
-modified_option = click.option(
+modified_option = option(
     "-m", "--modified", is_flag=True, help="Back to the first edited script."
 )
 
 
-@click.command(context_settings=SQITCH)
+@command(**SQITCH)
 @on_database()
 @told
 @to_option(metavar="CHANGE", help="The last one: name, @tag, name@tag, @HEAD^ ...")
@@ -58,7 +57,7 @@ modified_option = click.option(
 @opening.lock_timeout
 @opening.lock_wait
 @opening.max_wait
-@click.option(
+@option(
     "--single-transaction",
     is_flag=True,
     help="All changes or none, in one transaction.",
@@ -104,7 +103,7 @@ def deploy_command(  # noqa: PLR0913 - the options of the verb
         )
 
 
-@click.command(context_settings=SQITCH)
+@command(**SQITCH)
 @on_database()
 @told
 @to_option(metavar="CHANGE", help="The last one to stay.  [default: none stays]")
@@ -140,7 +139,7 @@ def revert_command(  # noqa: PLR0913 - the options of the verb
     config, change = work.project.config, to or work.change
     variables = _variables(work, "revert", settings)
     if config.flag("revert.strict") and change is None and not modified:
-        click.echo("Must specify a target revision in strict mode")
+        say("Must specify a target revision in strict mode")
         sys.exit(1)
     if dry_run:
         from turnkeep.sqitch import preview  # noqa: PLC0415
@@ -163,11 +162,11 @@ def revert_command(  # noqa: PLR0913 - the options of the verb
             sys.exit(1)
 
 
-@click.command(context_settings=SQITCH)
+@command(**SQITCH)
 @on_database()
 @told
-@click.option("--from", "--from-change", "start", metavar="CHANGE")
-@click.option("--to", "--to-change", "end", metavar="CHANGE")
+@option("--from", "--from-change", "start", metavar="CHANGE")
+@option("--to", "--to-change", "end", metavar="CHANGE")
 @opening.settings
 def verify_command(
     work: Work,
@@ -189,11 +188,11 @@ def verify_command(
         run.verify(first, last)
 
 
-@click.command(context_settings=SQITCH)
+@command(**SQITCH)
 @on_database()
 @told
-@click.option("--from", "--from-change", "start", metavar="CHANGE")
-@click.option("--to", "--to-change", "end", metavar="CHANGE")
+@option("--from", "--from-change", "start", metavar="CHANGE")
+@option("--to", "--to-change", "end", metavar="CHANGE")
 @opening.settings
 def check_command(
     work: Work,
@@ -217,7 +216,7 @@ def check_command(
             sys.exit(1)
 
 
-@click.command(context_settings=SQITCH)
+@command(**SQITCH)
 @on_database()
 @told
 def upgrade_command(work: Work, *, style: str) -> None:
@@ -234,27 +233,27 @@ def upgrade_command(work: Work, *, style: str) -> None:
 
 def again(function: Callable[..., None]) -> Callable[..., None]:
     """Add what ``rebase`` and ``checkout`` have in common."""
-    for option in (
+    for each in (
         mode_option,
         verify_option,
         yes_option,
         opening.settings,
-        click.option("-e", "--set-deploy", "deploy_settings", multiple=True),
-        click.option("-r", "--set-revert", "revert_settings", multiple=True),
+        option("-e", "--set-deploy", "deploy_settings", multiple=True),
+        option("-r", "--set-revert", "revert_settings", multiple=True),
         opening.log_only,
         opening.lock_timeout,
         opening.lock_wait,
         opening.max_wait,
     ):
-        function = option(function)
+        function = each(function)
     return function
 
 
-@click.command(context_settings=SQITCH)
+@command(**SQITCH)
 @on_database()
 @told
-@click.option("--onto", "--onto-change", "onto", metavar="CHANGE")
-@click.option("--upto", "--upto-change", "upto", metavar="CHANGE")
+@option("--onto", "--onto-change", "onto", metavar="CHANGE")
+@option("--upto", "--upto-change", "upto", metavar="CHANGE")
 @modified_option
 @again
 def rebase_command(  # noqa: PLR0913 - the options of the verb
@@ -287,8 +286,8 @@ def rebase_command(  # noqa: PLR0913 - the options of the verb
             sys.exit(1)
 
 
-@click.command(context_settings=SQITCH)
-@click.argument("branch")
+@command(**SQITCH)
+@argument("branch")
 @on_database()
 @told
 @again
@@ -315,7 +314,7 @@ def checkout_command(  # noqa: PLR0913 - the options of the verb
     repository = Repository(config.get("core.vcs.client") or "git")
     current = repository.current_branch()
     if current == branch:
-        click.echo(f"Already on branch {branch}")
+        say(f"Already on branch {branch}")
         sys.exit(1)
     common = last_common_change(
         work.project.plan, repository.plan(branch, work.project)
@@ -409,17 +408,17 @@ def _show(
 ) -> None:
     """Print what a run would do."""
     if style not in ("json", "events", "quiet"):
-        click.echo(work.title)
+        say(work.title)
     with opened_engine(work, variables, Collected()) as engine:
         engine.log_only = log_only
         found = find(engine)
     import json  # noqa: PLC0415 - only where this is asked for
 
     if style == "json":
-        click.echo(json.dumps(work.document | found.document(), indent=2))
+        say(json.dumps(work.document | found.document(), indent=2))
     elif style == "events":
         for step in found.document()["changes"]:
-            click.echo(json.dumps({"event": "would_run"} | step))
+            say(json.dumps({"event": "would_run"} | step))
     else:
         for line in found.lines():
-            click.echo(line)
+            say(line)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-import click
-
 from turnkeep.cli.opening import SQITCH, on_database, opened_registry
+from turnkeep.cli.verbs import command, option, say
 from turnkeep.sqitch import status
 
 if TYPE_CHECKING:
     from turnkeep.cli.opening import Work
 
 
-@click.command(context_settings=SQITCH)
+@command(**SQITCH)
 @on_database(may_lack_plan=True)
-@click.option("--project", metavar="NAME", help="Another project of this registry.")
-@click.option("--show-changes/--no-show-changes", default=None)
-@click.option("--show-tags/--no-show-tags", default=None)
-@click.option("--date-format", "--date", metavar="FORMAT")
+@option("--project", metavar="NAME", help="Another project of this registry.")
+@option("--show-changes/--no-show-changes", default=None)
+@option("--show-tags/--no-show-tags", default=None)
+@option("--date-format", "--date", metavar="FORMAT")
 def status_command(  # noqa: PLR0913 - the options of the verb
     work: Work,
     *,
@@ -53,17 +52,17 @@ def status_command(  # noqa: PLR0913 - the options of the verb
     if as_json:
         import json  # noqa: PLC0415
 
-        click.echo(json.dumps(work.document | found.document(), indent=2))
+        say(json.dumps(work.document | found.document(), indent=2))
     else:
         for line in found.lines(
             show_changes=shows_changes,
             show_tags=shows_tags,
             date_format=date_format or config.get("status.date_format") or "iso",
         ):
-            click.echo(line)
+            say(line)
     if found.latest is None:
         if not as_json:
-            click.echo("No changes deployed")
+            say("No changes deployed")
         sys.exit(1)
     found.check(work.project.plan)
 

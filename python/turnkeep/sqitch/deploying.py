@@ -7,7 +7,6 @@ deployed but unrecorded.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
@@ -77,8 +76,7 @@ def load(engine: Engine, change: Change, *, verify: bool) -> Loaded:
     return Loaded(script_hash, deploy, check)
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
+class Deployment(NamedTuple):
     """The changes of one run of ``deploy``."""
 
     engine: Engine

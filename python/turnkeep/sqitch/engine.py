@@ -6,7 +6,6 @@ How the changes are then deployed, reverted and verified is in modules of these 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -45,15 +44,9 @@ _FIRST_REST, _LONGEST_REST = 0.1, 5.0
 """Seconds between two attempts at a change that did not get its locks."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Engine:
     """One run on one database."""
 
-    connection: Connection
-    project: Project
-    report: Report
-    variables: Mapping[str, str] = field(default_factory=dict)
-    """psql's, for the scripts."""
     log_only: bool = False
     lock_timeout: float = 60
     """Seconds to wait for another run."""
@@ -63,25 +56,24 @@ class Engine:
     """Seconds in which a change is tried again when it does not get its locks."""
     single_transaction: bool = False
     """Whether a whole deployment is one transaction."""
-    registry: Registry = field(init=False)
-    records: Records = field(init=False)
-    session: Session = field(init=False)
-    _is_locked: bool = field(init=False, default=False)
-    _psql_variables: Mapping[str, str] = field(init=False)
-    """All that a script begins with."""
+    _is_locked: bool = False
 
-    def __post_init__(self) -> None:
-        """Take the session over."""
-        plan, target = self.project.plan, self.project.target
-        self.session = Session(self.connection, self.report, target.registry)
+    def __init__(
+        self,
+        connection: Connection,
+        project: Project,
+        report: Report,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take the session over; ``variables`` are psql's, for the scripts."""
+        plan, target = project.plan, project.target
+        self.connection, self.project, self.report = connection, project, report
+        self.variables = variables or {}
+        self.session = Session(connection, report, target.registry)
         self.registry = Registry(
-            self.connection,
-            target.registry,
-            plan,
-            plan.project,
-            target.name,
+            connection, target.registry, plan, plan.project, target.name
         )
-        self.records = Records(target.registry, plan.project, self.project.person)
+        self.records = Records(target.registry, plan.project, project.person)
         self._psql_variables = self._begin_variables()
 
     def deploy(

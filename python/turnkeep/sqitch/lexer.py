@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -142,20 +141,19 @@ def is_variable_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name))
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class _Source:
     """The text while parts of it are replaced, and the line each part came from."""
 
-    text: str
-    starts: list[int] = field(default_factory=lambda: [0])
-    lines: list[int] = field(default_factory=lambda: [1])
-    is_original: bool = True
+    is_original = True
     """Whether nothing was replaced yet."""
 
-    def __post_init__(self) -> None:
-        for found in re.finditer("\n", self.text):
-            self.starts.append(found.end())
-            self.lines.append(len(self.lines) + 1)
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.starts: list[int] = [
+            0,
+            *(found.end() for found in re.finditer("\n", text)),
+        ]
+        self.lines: list[int] = [*range(1, len(self.starts) + 1)]
 
     def line(self, position: int) -> int:
         return self.lines[bisect_right(self.starts, position) - 1]
@@ -191,7 +189,6 @@ class Mark(NamedTuple):
     tokens: int
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Scanner:
     """Reads one file, piece by piece: what a variable is may depend on what was run.
 
@@ -199,13 +196,8 @@ class Scanner:
     gives what it writes.
     """
 
-    text: str
-    file: str
-    value: Callable[[str], str | None]
-    shell: Callable[[str], str]
     is_active: bool = True
     r"""False inside a branch of ``\if`` that is not taken: nothing is replaced."""
-    _source: _Source = field(init=False)
     _position: int = 0
     _start: int | None = None
     """Where the statement begins, None between statements."""
@@ -214,22 +206,29 @@ class Scanner:
     _parentheses: int = 0
     _blocks: int = 0
     """Depth of ``begin atomic`` and of ``case`` inside it."""
-    _tokens: list[str] = field(default_factory=list)
     _is_several: bool = False
     _words: int = 0
     _leading: str = ""
     """Initials of the leading words by which psql knows ``create function``."""
     _is_routine: bool = False
     """Whether they are those, and ``begin atomic`` may follow."""
-    _expanding: list[tuple[int, str]] = field(default_factory=list)
-    """How many characters are left behind the expansion of which variable."""
     _command: int = 0
     """Where the command that is being read begins."""
     _found: Statement | Command | None = None
 
-    def __post_init__(self) -> None:
-        """Count the lines."""
-        self._source = _Source(self.text)
+    def __init__(
+        self,
+        text: str,
+        file: str,
+        value: Callable[[str], str | None],
+        shell: Callable[[str], str],
+    ) -> None:
+        """Begin at the beginning."""
+        self.file, self.value, self.shell = file, value, shell
+        self._source = _Source(text)
+        self._tokens: list[str] = []
+        self._expanding: list[tuple[int, str]] = []
+        """How many characters are left behind the expansion of which variable."""
 
     def next(self) -> Statement | Command | None:
         """Give the next statement, or the command that begins; None at the end.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from turnkeep import libpq
@@ -88,37 +87,35 @@ class NotSharedError(Exception):
     """What is in one message has to be sent one by one."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Messages:
     """A connection, and what is queued for it."""
 
-    connection: Connection
-    report: Report
-    registry: str = ""
-    """The registry's schema, for messages."""
     lock_wait: float = 0
     """Seconds that others may wait behind a statement that waits for a lock; 0: as
     long as it takes."""
-    blockers: list[Blocker] = field(init=False, default_factory=list)
-    """For whom the last statement waited."""
-    _watcher: Watcher | None = field(init=False, default=None)
-    _queue: list[Part] = field(init=False, default_factory=list)
-    _size: int = field(init=False, default=0)
-    _running: Part | None = field(init=False, default=None)
-    """What is running, for what the server says meanwhile."""
-    _next: Part | None = field(init=False, default=None)
-    rows: int | None = field(init=False, default=None)
+    rows: int | None = None
     """How many rows the last statement of a script returned or changed."""
-    is_shared: bool = field(init=False, default=False)
+    is_shared: bool = False
     """Whether the scripts of several changes are in one message."""
-    _prepared: set[str] = field(init=False, default_factory=set)
-    """Names of the engine's own statements that the server keeps by now."""
-    _elsewhere: Connection | None = field(init=False, default=None)
+    _size: int = 0
+    _running: Part | None = None
+    """What is running, for what the server says meanwhile."""
+    _next: Part | None = None
+    _watcher: Watcher | None = None
+    _elsewhere: Connection | None = None
     r"""Where ``\\connect`` went."""
 
-    def __post_init__(self) -> None:
-        """Listen to what the server says while a script runs."""
-        self.connection.listen(self._notice)
+    def __init__(
+        self, connection: Connection, report: Report, registry: str = ""
+    ) -> None:
+        """Listen to what the server says; ``registry`` is the registry's schema."""
+        self.connection, self.report, self.registry = connection, report, registry
+        self.blockers: list[Blocker] = []
+        """For whom the last statement waited."""
+        self._queue: list[Part] = []
+        self._prepared: set[str] = set()
+        """Names of the engine's own statements that the server keeps by now."""
+        connection.listen(self._notice)
 
     @property
     def active(self) -> Connection:

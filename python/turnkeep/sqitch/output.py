@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -16,20 +15,20 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.report import Report
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Output:
     """The output of one script."""
 
-    report: Report
-    is_silent: bool = False
-    """Whether nobody is to see it: a verify script."""
     null: str = ""
     fieldsep: str = "|"
     recordsep: str = "\n"
-    _line: str = field(init=False, default="")
+    _line: str = ""
     """What was written of a line that is not at its end."""
-    _file: IO[bytes] | None = field(init=False, default=None)
-    _process: Popen[bytes] | None = field(init=False, default=None)
+    _file: IO[bytes] | None = None
+    _process: Popen[bytes] | None = None
+
+    def __init__(self, report: Report, *, is_silent: bool = False) -> None:
+        """Write for a report; ``is_silent``: nobody is to see it, a verify script."""
+        self.report, self.is_silent = report, is_silent
 
     def say(self, text: str, *, ends_line: bool = True) -> None:
         """Write a text to stdout."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -175,33 +174,32 @@ class _Line(NamedTuple):
     note: str
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class _Draft:
+class _Draft(NamedTuple):
     """A change while its tags and its rework are still to come."""
 
     parsed: _Line
     number: int
     requires: list[Depend]
     conflicts: list[Depend]
-    tags: list[_Line] = field(default_factory=list)
-    rework_tags: list[str] = field(default_factory=list)
+    tags: list[_Line]
+    rework_tags: list[str]
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class _Parser:
     """A plan that is being read."""
 
-    file: str
-    lines: Sequence[str]
     number: int = 0
-    pragmas: dict[str, str] = field(default_factory=dict)
-    drafts: list[_Draft] = field(default_factory=list)
-    section: list[_Draft] = field(default_factory=list)
-    """The changes since the last tag."""
-    seen: dict[str, int] = field(default_factory=dict)
-    """Changes and @tags of the sections before, with their lines."""
-    latest: dict[str, int] = field(default_factory=dict)
-    """The last change of each name, by its place in ``drafts``."""
+
+    def __init__(self, file: str, lines: Sequence[str]) -> None:
+        self.file, self.lines = file, lines
+        self.pragmas: dict[str, str] = {}
+        self.drafts: list[_Draft] = []
+        self.section: list[_Draft] = []
+        """The changes since the last tag."""
+        self.seen: dict[str, int] = {}
+        """Changes and @tags of the sections before, with their lines."""
+        self.latest: dict[str, int] = {}
+        """The last change of each name, by its place in ``drafts``."""
 
     def plan(self) -> Plan:
         body = self._header()
@@ -332,17 +330,19 @@ class _Parser:
                     f'Change "{parsed.name}" duplicates earlier declaration on line '
                     f"{self.drafts[earlier].number}"
                 )
-            self.drafts[earlier].rework_tags += [
+            self.drafts[earlier].rework_tags.extend(
                 tag.name
                 for draft in reversed(self.drafts[earlier:])
                 for tag in draft.tags
-            ]
+            )
         depends = self._depends(parsed.dependencies)
         draft = _Draft(
             parsed,
             self.number,
             [depend for depend in depends if not depend.is_conflict],
             [depend for depend in depends if depend.is_conflict],
+            [],
+            [],
         )
         self.latest[parsed.name] = len(self.drafts)
         self.drafts.append(draft)

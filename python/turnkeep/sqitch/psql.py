@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -75,25 +74,27 @@ _HINT = (
 _MAXIMUM_DEPTH = 100
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Psql:
     """psql's state while a script and what it includes are read."""
 
-    variables: dict[str, str]
     run_shell: Callable[[str], str] | None = None
     """Runs a command and gives its output; None: this is a preview."""
     settle: Callable[[], None] | None = None
     """Runs what is waiting, so that its outcome is known."""
     is_dynamic: bool = False
     """Whether more than statements was found, or only the run tells what they are."""
-    unsure: list[Statement] = field(default_factory=list)
-    """Statements of which the preview cannot tell whether they will run."""
     depth: int = 0
-    _sure: set[str] = field(default_factory=set)
-    _unsure: list[str] = field(default_factory=list)
-    r"""Prefixes of variables that a ``\gset`` may have set."""
     _restriction: str | None = None
     _environment: dict[str, str] | None = None
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        """Begin with these variables."""
+        self.variables = variables
+        self.unsure: list[Statement] = []
+        """Statements of which the preview cannot tell whether they will run."""
+        self._sure: set[str] = set()
+        self._unsure: list[str] = []
+        r"""Prefixes of variables that a ``\gset`` may have set."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -164,28 +165,30 @@ class Psql:
             raise scanner.error(f"\\{name} behind \\restrict")
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class _Branch:
     r"""An ``\if`` that is not closed yet."""
 
-    state: Literal["taken", "open", "over", "maybe"]
-    mark: Mark
     has_else: bool = False
+
+    def __init__(
+        self, state: Literal["taken", "open", "over", "maybe"], mark: Mark
+    ) -> None:
+        self.state, self.mark = state, mark
 
     @property
     def is_active(self) -> bool:
         return self.state in ("taken", "maybe")
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class _File:
     """One file that is being read."""
 
-    psql: Psql
-    scanner: Scanner
-    branches: list[_Branch] = field(default_factory=list)
     previous: Statement | None = None
     is_over: bool = False
+
+    def __init__(self, psql: Psql, scanner: Scanner) -> None:
+        self.psql, self.scanner = psql, scanner
+        self.branches: list[_Branch] = []
 
     def actions(self) -> Iterator[Action]:
         while not self.is_over and (found := self.scanner.next()) is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 
@@ -34,17 +33,18 @@ class Report(Protocol):
         """End the change that began last."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Turns:
     """Changes that are told one after the other, with the time that each takes."""
 
-    report: Report
-    operation: str
-    labels: list[str]
-    """Of those that have not ended."""
-    width: int
     _started: float | None = None
     """When the first of them began."""
+
+    def __init__(
+        self, report: Report, operation: str, labels: list[str], width: int
+    ) -> None:
+        """Take the ``labels`` of those that have not ended."""
+        self.report, self.operation = report, operation
+        self.labels, self.width = labels, width
 
     def begin(self) -> None:
         """Begin the first, if there is one and it has not begun."""
@@ -70,12 +70,14 @@ class Turns:
         self.begin()
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class TextReport:
     """Sqitch's lines, with the time each change took behind them."""
 
-    stdout: TextIO = field(default_factory=lambda: sys.stdout)
-    stderr: TextIO = field(default_factory=lambda: sys.stderr)
+    def __init__(
+        self, stdout: TextIO | None = None, stderr: TextIO | None = None
+    ) -> None:
+        """Print to these, or to the process's own."""
+        self.stdout, self.stderr = stdout or sys.stdout, stderr or sys.stderr
 
     def info(self, text: str) -> None:
         """Print a line."""
@@ -110,7 +112,6 @@ class TextReport:
         print(text, file=self.stdout, flush=True)
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class TerminalReport(TextReport):
     """Sqitch's lines, and behind the open one what the server is doing meanwhile."""
 
@@ -130,21 +131,22 @@ class TerminalReport(TextReport):
     ) -> None:
         """Close the line, over what was shown."""
         print("\x1b[K", end="", file=self.stdout)
-        TextReport.end(self, ok=ok, seconds=seconds, remark=remark)
+        super().end(ok=ok, seconds=seconds, remark=remark)
 
 
 _PLACE = re.compile(r"(?:turnkeep: )?([^\s:]+):(\d+): ")
 _OPERATIONS = {"+": "deploy", "-": "revert", "*": "verify"}
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Collected:
     """The same account as values; nothing is printed but errors."""
 
-    stderr: TextIO | None = None
-    messages: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    changes: list[dict[str, Any]] = field(default_factory=list)
+    def __init__(self, stderr: TextIO | None = None) -> None:
+        """Print errors to ``stderr``."""
+        self.stderr = stderr
+        self.messages: list[str] = []
+        self.errors: list[str] = []
+        self.changes: list[dict[str, Any]] = []
 
     def info(self, text: str) -> None:
         """Keep a line."""
@@ -189,13 +191,14 @@ class Collected:
             self.comment(remark)
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Events:
     """The same account as JSON, a line for each thing that happens, when it does."""
 
-    stdout: TextIO = field(default_factory=lambda: sys.stdout)
-    context: dict[str, Any] = field(default_factory=dict)
-    """Of the change that began last."""
+    def __init__(self, stdout: TextIO | None = None) -> None:
+        """Print to ``stdout``, or to the process's own."""
+        self.stdout = stdout or sys.stdout
+        self.context: dict[str, Any] = {}
+        """Of the change that began last."""
 
     def write(self, event: str, **values: Any) -> None:
         """Write a line: ``event``, ``at`` (UTC), and what belongs to it."""
@@ -239,19 +242,17 @@ class Events:
         self.write("end", ok=ok, seconds=seconds, remark=remark, **self.context)
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class GithubReport(TextReport):
     """Sqitch's lines, and GitHub's commands that put errors beside the code."""
 
     def vent(self, text: str) -> None:
         """Print an error, and annotate the line of the file that it names."""
-        # "super()" does not know the class that slots=True makes.
-        TextReport.vent(self, text)
+        super().vent(text)
         self.annotate("error", text)
 
     def comment(self, text: str) -> None:
         """Print a remark, and annotate it."""
-        TextReport.comment(self, text)
+        super().comment(text)
         self.annotate("error", text)
 
     def annotate(self, level: str, text: str) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from turnkeep.sqitch import losses
 from turnkeep.sqitch.errors import (
@@ -47,8 +46,7 @@ def tables_of(session: Session, loaded: Sequence[Script | None]) -> frozenset[st
     return frozenset(name for (name,) in rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Reversion:
+class Reversion(NamedTuple):
     """The reverts of one run."""
 
     session: Session
@@ -81,7 +79,7 @@ class Reversion:
                 self._decide(script, self._rows_of(names))
             if self.tables and error.where is None:
                 # What was a table when the run began is none any more.
-                slow = replace(self, tables=frozenset())
+                slow = self._replace(tables=frozenset())
                 slow.run(change, script, may_lose=may_lose)
                 return
             raise

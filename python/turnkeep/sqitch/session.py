@@ -8,7 +8,6 @@ it gives up the advisory lock that keeps a second run out.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from turnkeep.libpq import IN_ERROR, IN_TRANSACTION
@@ -91,7 +90,6 @@ _OWN_SHARE = 0.8
 """Of the time that others may wait: the rest is for them to wake up in."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Session(Messages):
     """A connection that runs scripts."""
 

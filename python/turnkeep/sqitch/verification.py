@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from turnkeep.sqitch.errors import (
@@ -36,8 +35,7 @@ class _Look(NamedTuple):
     """Its verify script, None when none is to be run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(NamedTuple):
     """One run of the verb."""
 
     project: Project

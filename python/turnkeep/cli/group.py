@@ -1,0 +1,46 @@
+"""All commands as click has them: for help, for what is wrong, for those that need it.
+
+Each command's module is imported when the command is asked for.
+"""
+
+from __future__ import annotations
+
+import click
+
+from turnkeep import __version__
+from turnkeep.cli import COMMANDS, command_of
+from turnkeep.cli.place import chdir
+from turnkeep.cli.verbs import Verb
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Give the commands in the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Make it, if it is a verb, or take it as it is."""
+        if cmd_name not in COMMANDS:
+            return None
+        found = command_of(cmd_name)
+        return found.for_click(cmd_name) if isinstance(found, Verb) else found
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="turnkeep")
+@chdir.for_click
+def cli() -> None:
+    """Every turn of an assistant's conversation, exactly once, in PostgreSQL."""
+
+
+def run() -> int:
+    """Run a command, and give its exit code: 2 for Ctrl-C, as for every failure."""
+    try:
+        return cli(standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        raise KeyboardInterrupt from None
