@@ -152,6 +152,7 @@ def test_the_command_ends_when_it_is_to_pump_once_and_cannot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(exchange, "START_SECONDS", 0)
+    monkeypatch.delattr(pumping, "pump")
     done = CliRunner().invoke(cli, ["pump", "host=127.0.0.1 port=1", "--once"])
     assert isinstance(done.exception, Unavailable)
 

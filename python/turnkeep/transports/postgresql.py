@@ -411,7 +411,7 @@ def query(call: Call[Any]) -> tuple[bytes, list[object]]:
     function = call.function
     documents, needed = function.documents, function.needed
     given = {
-        name: as_json(value) if name in documents else value
+        name: msgspec.json.encode(value).decode() if name in documents else value
         for name, value in call.arguments.items()
         if value is not None or name in needed
     }
@@ -443,11 +443,6 @@ def statement(function: Function[Any], names: tuple[str, ...]) -> bytes:
     )
     query = sql.SQL(form).format(sql.Identifier("public", function.name), arguments)
     return query.as_bytes(None)
-
-
-def as_json(value: object) -> str | None:
-    """Write an argument as the text of a jsonb; None is no document."""
-    return None if value is None else msgspec.json.encode(value).decode()
 
 
 def translate(
