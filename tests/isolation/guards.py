@@ -377,12 +377,12 @@ greatest(
         CLEANUP,
         "look for links in a new statement",
         "false_mark_against_cleanup",
-        "        where f.unlinked_since <= v_before\n"
+        "        where f.unlinked_since <= now() - v_grace\n"
         "        order by f.unlinked_since\n"
         "        limit v_max_files\n"
         "        for update",
         """\
-        where f.unlinked_since <= v_before
+        where f.unlinked_since <= now() - v_grace
           and not exists (
               select from public.conversation_files as l
               where l.owner_id = f.owner_id
