@@ -51,28 +51,30 @@ begin
     -- From where the last call ended, so that nothing is read that is gone; up to the
     -- first that is kept, so that nothing is left before; and not past the horizon,
     -- behind which a transaction may still write before what would be deleted.
-    with oldest as (
-        select e.xid, e.id, e.created_at
-        from turnkeep.events as e
-        where (e.xid, e.id) > (
-            case when v_xid > v_end then '0' else v_xid end, v_id
-        )
-          and e.xid < pg_snapshot_xmin(pg_current_snapshot())
-        order by e.xid, e.id
-        limit v_max_events
-    ),
-    doomed as (
-        select o.xid, o.id, bool_and(o.created_at <= now() - v_keep) over (
-            order by o.xid, o.id
-        ) as is_old
-        from oldest as o
-    ),
-    deleted as (
+    with deleted as (
         delete from turnkeep.events as e
-        using doomed as d
-        where e.xid = d.xid
-          and e.id = d.id
-          and d.is_old
+        -- By their places: a join may look for the oldest again for every event.
+        where e.ctid = any (
+            array(
+                select d.ctid
+                from (
+                    select o.ctid, bool_and(o.created_at <= now() - v_keep) over (
+                        order by o.xid, o.id
+                    ) as is_old
+                    from (
+                        select n.ctid, n.xid, n.id, n.created_at
+                        from turnkeep.events as n
+                        where (n.xid, n.id) > (
+                            case when v_xid > v_end then '0' else v_xid end, v_id
+                        )
+                          and n.xid < pg_snapshot_xmin(pg_current_snapshot())
+                        order by n.xid, n.id
+                        limit v_max_events
+                    ) as o
+                ) as d
+                where d.is_old
+            )
+        )
         returning e.xid, e.id
     )
     select

@@ -27,11 +27,13 @@ create table public.files (
     constraint files_pkey primary key (id, owner_id),
     -- For all owners: one stored object has one row. The path comes first so that a
     -- look-up by the path alone finds its way too.
-    constraint files_storage_path_bucket_id_key unique (storage_path, bucket_id),
-    -- The owner comes last: with it in front, a planner that has no statistics yet
-    -- reads all files of an owner to find some ids among them.
-    constraint files_sha256_owner_id_key unique (sha256, owner_id)
+    constraint files_storage_path_bucket_id_key unique (storage_path, bucket_id)
 );
+
+-- Partial, and the owner last: a planner that has no statistics yet, or of one row,
+-- would read all of it to find some ids of an owner.
+create unique index files_sha256_owner_id_idx on public.files (sha256, owner_id)
+where sha256 is not null;
 
 -- For forget_owner. An index on the owner of all files would tempt a planner without
 -- statistics to read them all, whenever it looks for some of them.

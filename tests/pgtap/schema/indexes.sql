@@ -252,7 +252,7 @@ select is(
           and f.sha256 = repeat('0', 64)
         $$
     ),
-    'files_sha256_owner_id_key',
+    'files_sha256_owner_id_idx',
     'a file is found by its content'
 );
 

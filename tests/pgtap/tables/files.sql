@@ -103,7 +103,7 @@ select throws_ok(
     )
     $$,
     '23505',
-    'duplicate key value violates unique constraint "files_sha256_owner_id_key"',
+    'duplicate key value violates unique constraint "files_sha256_owner_id_idx"',
     'an owner has one file of the same content'
 );
 
