@@ -334,12 +334,19 @@ class Checked(RawIOBase):
 
 
 def local_files(sources: Sources) -> list[LocalFile]:
-    """Take a path for a file about which nothing else is said, and one for a list."""
-    if isinstance(sources, str | Path | LocalFile):
-        sources = [sources]
+    """Take one for a list, and a path for a file about which nothing else is said.
+
+    :raises TypeError: neither a path nor a `LocalFile`
+    """
+    one = str | Path | LocalFile
+    several = [sources] if isinstance(sources, one | bytes) else list(sources)
+    for source in several:
+        if not isinstance(source, one):
+            given = type(source).__name__
+            raise TypeError(f"a file is a path or LocalFile(content), and no {given}")
     return [
         source if isinstance(source, LocalFile) else LocalFile(source)
-        for source in sources
+        for source in several
     ]
 
 

@@ -42,7 +42,8 @@ logger = logging.getLogger(__name__)
     metavar="URL",
     envvar="TURNKEEP_REDIS_URL",
     show_envvar=True,
-    help="Remove threads that have changed from this cache, too.",
+    help="Remove threads that have changed from this cache, too. Not with --once, which"
+    " hears of no change before.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a round.")
 def pump_command(
@@ -68,6 +69,8 @@ def pump_command(
       turnkeep pump --every 2s --redis redis://cache
       select cron.schedule('turnkeep pump', '1 second', 'select pump_events()')
     """  # noqa: D301
+    if once and redis_url:
+        raise click.UsageError("--once and --redis exclude each other")
     logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
     database = chosen(url)
     with Client(database.conninfo, max_size=1) as client, stopping() as stop:

@@ -84,7 +84,7 @@ class Duration(click.ParamType[timedelta]):
     " sweeper.",
 )
 @click.option("--once", is_flag=True, help="One round. So it is without --every.")
-@click.option("--every", type=Duration(PAUSE), help="A round each 5m, and so on.")
+@click.option("--every", type=Duration(PAUSE), help="Go on, a round every 30s, 5m, 1h ...")
 @click.option(
     "--grace",
     type=Duration(),
@@ -297,6 +297,9 @@ def _reconcile(  # noqa: PLR0913  the options
                 ),
                 "uploads_requested": inventory.ask_for_uploads(connection, found.lost),
             }
+    if not as_json:
+        named = ", ".join(buckets) or "none, for no file is in any: name them, --bucket"
+        click.echo(f"buckets compared: {named}")
     _show(
         {
             "stored objects that nothing names": found.strays,
