@@ -108,7 +108,7 @@ class DirectoryStorage:
             self._write(target, content)
         # Also where it was there: who put it may not have come so far.
         for folder in target.relative_to(self.root).parents:
-            with suppress(FileNotFoundError), _translated():
+            with _translated(), suppress(FileNotFoundError):
                 sync(self.root / folder)
 
     def _write(self, target: Path, content: BinaryIO) -> None:
@@ -157,11 +157,11 @@ class DirectoryStorage:
         for folder, _, names in os.walk(bucket, onerror=_raise_unless_missing):
             for name in names:
                 path = Path(folder, name)
-                try:
-                    with _translated():
+                with _translated():
+                    try:
                         status = path.stat()
-                except FileNotFoundError:
-                    continue
+                    except FileNotFoundError:
+                        continue
                 yield StoredObject(
                     path.relative_to(bucket).as_posix(),
                     status.st_size,
@@ -193,11 +193,9 @@ class DirectoryStorage:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Raise what the system says as one of ours, but for what is not there."""
+    """Raise what the system says as one of ours."""
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as cause:
         kind: type[CallError] = Unavailable
         if cause.errno in DENIED:
@@ -209,7 +207,7 @@ def _translated() -> Iterator[None]:
 
 def _raise_unless_missing(error: OSError) -> None:
     """Let no folder that cannot be read pass for one that is empty."""
-    with suppress(FileNotFoundError), _translated():
+    with _translated(), suppress(FileNotFoundError):
         raise error
 
 
@@ -217,6 +215,10 @@ def _move(source: Path, target: Path) -> None:
     """Give a file its name; a deletion may take an empty folder away meanwhile."""
     while True:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
+        try:
             source.rename(target)
+        except FileNotFoundError:
+            if not source.exists():
+                raise
+        else:
             return

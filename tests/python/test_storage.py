@@ -79,6 +79,21 @@ def test_half_an_object_is_none(storage: Storage, tmp_path: Path) -> None:
     assert list((tmp_path / "storage").iterdir()) == []
 
 
+def test_what_is_taken_away_while_it_is_written_is_said_to_be(
+    storage: Storage, tmp_path: Path
+) -> None:
+    class Losing(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            for half in (tmp_path / "storage").glob(f"{HALF_WRITTEN}*"):
+                half.unlink()
+            return super().read(size)
+
+    with pytest.raises(Unavailable, match="No such file"):
+        storage.put("b", "a", Losing(b"whole"))
+    with pytest.raises(Unavailable, match="No such file"):
+        DirectoryStorage("/proc/none").put("b", "a", BytesIO(b"whole"))
+
+
 def test_what_a_killed_upload_has_left_goes_after_a_day(
     storage: Storage, tmp_path: Path
 ) -> None:
