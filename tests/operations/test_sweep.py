@@ -413,7 +413,9 @@ def test_rows_and_objects_are_reconciled(
     document = json.loads(answer.stdout)
     assert document["strays"] == ["user-files/stray"]
     assert document["lost"] == ["user-files/used/0001"]
-    assert run("sweep", database, *options[:-1], "--grace", "1d").exit_code == 0
+    answer = run("sweep", database, *options[:-1], "--grace", "1d")
+    assert answer.exit_code == 0
+    assert "buckets compared: generated-files, user-files\n" in answer.stdout
     assert run("sweep", database, *options, "--repair").exit_code == 2
 
     repair = (*options, "--repair", "--bucket", "user-files")
@@ -427,6 +429,12 @@ def test_rows_and_objects_are_reconciled(
     assert "user-files/stray" not in objects(root)
     assert "others/not ours" in objects(root)
     assert left(connection) == [(6, 0)]
+
+
+def test_who_reconciles_nothing_is_told_so(database: str, root: Path) -> None:
+    answer = run("sweep", database, "--storage", root, "--reconcile")
+    assert answer.exit_code == 0
+    assert "buckets compared: none" in answer.stdout
 
 
 @pytest.mark.bare

@@ -157,6 +157,13 @@ def test_the_command_ends_when_it_is_to_pump_once_and_cannot(
     assert isinstance(done.exception, Unavailable)
 
 
+def test_who_pumps_once_cannot_empty_a_cache(database: str) -> None:
+    options = ["--once", "--redis", "redis://127.0.0.1:9"]
+    done = CliRunner().invoke(cli, ["pump", database, *options])
+    assert done.exit_code == 2
+    assert "exclude each other" in done.stderr
+
+
 @pytest.mark.requires_redis
 def test_the_command_empties_the_cache(client: Client, tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:

@@ -336,6 +336,12 @@ def test_one_file_needs_no_list(client: Client, pictures: list[Path]) -> None:
         assert [file.linked for file in reply.files] == [True]
 
 
+@pytest.mark.parametrize("sources", [b"abc", [b"abc"], [7]])
+def test_what_is_no_file_is_said_to_be_none(client: Client, sources: Any) -> None:
+    with pytest.raises(TypeError, match=r"no (bytes|int)"):
+        client.append_with_files(append_turn("c", HELLO), sources)
+
+
 @pytest.mark.bare
 def test_a_large_file_is_read_in_pieces_and_told_of_as_it_goes(
     client: Client, supabase: Client

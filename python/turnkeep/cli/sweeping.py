@@ -84,7 +84,9 @@ class Duration(click.ParamType[timedelta]):
     " sweeper.",
 )
 @click.option("--once", is_flag=True, help="One round. So it is without --every.")
-@click.option("--every", type=Duration(PAUSE), help="Go on, a round every 30s, 5m, 1h ...")
+@click.option(
+    "--every", type=Duration(PAUSE), help="Go on, a round every 30s, 5m, 1h ..."
+)
 @click.option(
     "--grace",
     type=Duration(),
