@@ -12,42 +12,11 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import TYPE_CHECKING, Generic, NotRequired, Required, TypedDict, TypeVar
 
-from turnkeep import functions
-from turnkeep.replies import FileType, Role  # noqa: TC001  for who reads annotations
+from turnkeep import functions, replies
 
 if TYPE_CHECKING:
     from datetime import timedelta
     from uuid import UUID
-
-    from turnkeep.replies import (
-        AppendedTurn,
-        CachedResponse,
-        ClaimedDeletions,
-        CleanedUp,
-        ConversationPage,
-        DeletedConversation,
-        EventPage,
-        EventsSetting,
-        FinishedDeletions,
-        ForgottenOwner,
-        Health,
-        IndexedMessages,
-        LinkedFiles,
-        MatchPage,
-        Metrics,
-        NearestResponse,
-        PrunedEvents,
-        PumpedEvents,
-        PurgedResponses,
-        RecordedEvents,
-        RegisteredFiles,
-        SearchLanguage,
-        StoredResponse,
-        Thread,
-        TruncatedThread,
-        UnlinkedFiles,
-        UpsertedConversation,
-    )
 
 Reply = TypeVar("Reply")
 Metadata = Mapping[str, object]
@@ -56,7 +25,7 @@ Metadata = Mapping[str, object]
 class NewMessage(TypedDict, total=False):
     """A message to append, as the JSON that append_turn takes."""
 
-    role: Required[Role]
+    role: Required[replies.Role]
     content: Required[str]
     metadata: NotRequired[Metadata]
     file_ids: NotRequired[Sequence[UUID]]
@@ -72,7 +41,7 @@ class NewFile(TypedDict, total=False):
     mime_type: str
     size_bytes: int
     sha256: str
-    file_type: FileType
+    file_type: replies.FileType
     metadata: Metadata
 
 
@@ -125,7 +94,7 @@ def append_turn(  # noqa: PLR0913  the function's own arguments, by name
     title: str | None = None,
     metadata: Metadata | None = None,
     owner_id: UUID | None = None,
-) -> Call[AppendedTurn]:
+) -> Call[replies.AppendedTurn]:
     """Append 1 to 200 messages with 0 to 200 files, all in one transaction.
 
     Creates the conversation when it is new, registers and links the files. The same
@@ -155,7 +124,7 @@ def get_thread(
     message_limit: int | None = None,
     before_seq: int | None = None,
     owner_id: UUID | None = None,
-) -> Call[Thread | None]:
+) -> Call[replies.Thread | None]:
     """Read the newest messages of a conversation; None when there is none.
 
     `message_limit` is 1 to 1,000 and 50 by default; `before_seq` is that of the thread
@@ -174,7 +143,7 @@ def get_thread(
 
 def register_files(
     files: Iterable[NewFile], *, owner_id: UUID | None = None
-) -> Call[RegisteredFiles]:
+) -> Call[replies.RegisteredFiles]:
     """Register 0 to 1,000 files; the reply says which bytes are still to upload.
 
     Fails with `TooLarge`, `Unprocessable`, `InvalidArgument`, `Forbidden`.
@@ -184,7 +153,7 @@ def register_files(
 
 def link_file_to_conversation(
     conversation_id: UUID, file_id: UUID
-) -> Call[LinkedFiles]:
+) -> Call[replies.LinkedFiles]:
     """Link one file. Fails with `NotFound` for an unknown conversation."""
     return Call(
         functions.LINK_FILE_TO_CONVERSATION,
@@ -194,7 +163,7 @@ def link_file_to_conversation(
 
 def link_files_to_conversation(
     conversation_id: UUID, file_ids: Iterable[UUID]
-) -> Call[LinkedFiles]:
+) -> Call[replies.LinkedFiles]:
     """Link up to 1,000 files; doubles and files already linked are no error.
 
     Fails with `NotFound` for an unknown conversation, `TooLarge`.
@@ -207,7 +176,7 @@ def link_files_to_conversation(
 
 def unlink_files_from_conversation(
     conversation_id: UUID, file_ids: Iterable[UUID]
-) -> Call[UnlinkedFiles]:
+) -> Call[replies.UnlinkedFiles]:
     """Remove up to 1,000 links. Fails with `NotFound` for an unknown conversation."""
     return Call(
         functions.UNLINK_FILES_FROM_CONVERSATION,
@@ -220,7 +189,7 @@ def cleanup_orphaned_files(
     *,
     max_files: int | None = None,
     dry_run: bool | None = None,
-) -> Call[CleanedUp]:
+) -> Call[replies.CleanedUp]:
     """Delete files that no conversation has linked for longer than `grace`.
 
     24 hours and 1,000 files by default. For the service alone, over all owners.
@@ -237,7 +206,7 @@ def upsert_conversation(
     title: str | None = None,
     metadata: Metadata | None = None,
     owner_id: UUID | None = None,
-) -> Call[UpsertedConversation]:
+) -> Call[replies.UpsertedConversation]:
     """Get or create a conversation; change its title, merge its metadata.
 
     Fails with `TooLarge`, `Unprocessable`, `InvalidArgument`, `Forbidden`.
@@ -258,7 +227,7 @@ def list_conversations(
     page_size: int | None = None,
     cursor: str | None = None,
     owner_id: UUID | None = None,
-) -> Call[ConversationPage]:
+) -> Call[replies.ConversationPage]:
     """List conversations, the most recently active first, to five minutes.
 
     `page_size` is 1 to 1,000 and 50 by default; `cursor` is that of the page before.
@@ -271,7 +240,7 @@ def list_conversations(
 
 def delete_conversation(
     continuation_id: str, *, owner_id: UUID | None = None
-) -> Call[DeletedConversation]:
+) -> Call[replies.DeletedConversation]:
     """Delete a conversation with its messages and links; no error when it is gone.
 
     Fails with `Unprocessable` for what can not be a `continuation_id`.
@@ -284,7 +253,7 @@ def delete_conversation(
 
 def truncate_thread(
     continuation_id: str, after_seq: int, *, owner_id: UUID | None = None
-) -> Call[TruncatedThread]:
+) -> Call[replies.TruncatedThread]:
     """Delete the messages after the one with seq `after_seq`; all of them with 0.
 
     Fails with `NotFound` for an unknown conversation, `Unprocessable`.
@@ -305,7 +274,7 @@ def search_messages(
     page_size: int | None = None,
     cursor: str | None = None,
     owner_id: UUID | None = None,
-) -> Call[MatchPage]:
+) -> Call[replies.MatchPage]:
     """Find messages by their words; "in quotes" they follow one another, -word is out.
 
     Finds what `index_messages` has been called for. `page_size` is 1 to 200 and 20 by
@@ -324,7 +293,7 @@ def search_messages(
     )
 
 
-def index_messages(*, max_messages: int | None = None) -> Call[IndexedMessages]:
+def index_messages(*, max_messages: int | None = None) -> Call[replies.IndexedMessages]:
     """Let search_messages find up to 1,000 more messages. For the service alone.
 
     Call it every minute or so, and again while the reply has `more`.
@@ -332,7 +301,7 @@ def index_messages(*, max_messages: int | None = None) -> Call[IndexedMessages]:
     return Call(functions.INDEX_MESSAGES, {"max_messages": max_messages})
 
 
-def set_search_language(language: str) -> Call[SearchLanguage]:
+def set_search_language(language: str) -> Call[replies.SearchLanguage]:
     """Choose how words are reduced: `simple`, `english`, `german` ...
 
     For the service alone; after a change index_messages goes through all messages
@@ -346,7 +315,7 @@ def claim_storage_deletions(
     *,
     max_paths: int | None = None,
     lease: timedelta | None = None,
-) -> Call[ClaimedDeletions]:
+) -> Call[replies.ClaimedDeletions]:
     """Lease up to 1,000 stored objects that are to be deleted. For the service alone.
 
     Delete them before the lease ends (5 minutes by default), then say so with
@@ -363,7 +332,7 @@ def finish_storage_deletions(
     done: Iterable[UUID],
     *,
     failed: Iterable[FailedDeletion] = (),
-) -> Call[FinishedDeletions]:
+) -> Call[replies.FinishedDeletions]:
     """Report what became of claimed deletions, 1,000 at most. For the service alone."""
     return Call(
         functions.FINISH_STORAGE_DELETIONS,
@@ -373,7 +342,7 @@ def finish_storage_deletions(
 
 def forget_owner(
     owner_id: UUID, *, max_rows: int | None = None
-) -> Call[ForgottenOwner]:
+) -> Call[replies.ForgottenOwner]:
     """Erase an owner, 10,000 rows a call by default; again while the reply has `more`.
 
     For the service alone.
@@ -381,7 +350,7 @@ def forget_owner(
     return Call(functions.FORGET_OWNER, {"owner_id": owner_id, "max_rows": max_rows})
 
 
-def health() -> Call[Health]:
+def health() -> Call[replies.Health]:
     """Ask whether the database answers. For everybody."""
     return Call(functions.HEALTH, {})
 
@@ -392,7 +361,7 @@ def list_events(
     page_size: int | None = None,
     kinds: Iterable[str] | None = None,
     owner_id: UUID | None = None,
-) -> Call[EventPage]:
+) -> Call[replies.EventPage]:
     """Read the stream of events from a cursor on. For the service alone.
 
     `cursor` is that of the page before, None for the oldest events that are kept,
@@ -412,7 +381,7 @@ def list_events(
     )
 
 
-def record_events(events: Iterable[NewEvent]) -> Call[RecordedEvents]:
+def record_events(events: Iterable[NewEvent]) -> Call[replies.RecordedEvents]:
     """Report up to 1,000 events of a client, such as retries. For the service alone.
 
     Fails with `TooLarge`, `Unprocessable`, `InvalidArgument`.
@@ -420,14 +389,14 @@ def record_events(events: Iterable[NewEvent]) -> Call[RecordedEvents]:
     return Call(functions.RECORD_EVENTS, {"events": list(events)})
 
 
-def set_events(enabled: bool) -> Call[EventsSetting]:  # noqa: FBT001
+def set_events(enabled: bool) -> Call[replies.EventsSetting]:  # noqa: FBT001
     """Turn the writing of events on or off. For the service alone."""
     return Call(functions.SET_EVENTS, {"enabled": enabled})
 
 
 def prune_events(
     keep: timedelta | None = None, *, max_events: int | None = None
-) -> Call[PrunedEvents]:
+) -> Call[replies.PrunedEvents]:
     """Delete events older than `keep`; 7 days and 10,000 events by default.
 
     For the service alone; again while the reply has `more`.
@@ -435,7 +404,7 @@ def prune_events(
     return Call(functions.PRUNE_EVENTS, {"keep": keep, "max_events": max_events})
 
 
-def pump_events(*, max_events: int | None = None) -> Call[PumpedEvents]:
+def pump_events(*, max_events: int | None = None) -> Call[replies.PumpedEvents]:
     """Tell listeners of up to 1,000 new events. For the service alone.
 
     Call it every second or so, and again while the reply has `more`.
@@ -443,7 +412,9 @@ def pump_events(*, max_events: int | None = None) -> Call[PumpedEvents]:
     return Call(functions.PUMP_EVENTS, {"max_events": max_events})
 
 
-def cache_get(key: str, *, owner_id: UUID | None = None) -> Call[CachedResponse | None]:
+def cache_get(
+    key: str, *, owner_id: UUID | None = None
+) -> Call[replies.CachedResponse | None]:
     """Get the answer under a key; None when there is none. For the service alone.
 
     Fails with `Unprocessable` when the key is not a SHA-256.
@@ -459,7 +430,7 @@ def cache_put(  # noqa: PLR0913  the function's own arguments, by name
     scope: str | None = None,
     embedding: Iterable[float] | None = None,
     owner_id: UUID | None = None,
-) -> Call[StoredResponse]:
+) -> Call[replies.StoredResponse]:
     """Put an answer under a key, for a day by default. For the service alone.
 
     `scope` and `embedding` are for `cache_nearest`. Fails with `TooLarge` over 1 MiB,
@@ -484,7 +455,7 @@ def cache_nearest(
     *,
     max_distance: float | None = None,
     owner_id: UUID | None = None,
-) -> Call[NearestResponse | None]:
+) -> Call[replies.NearestResponse | None]:
     """Get the answer whose prompt is nearest; None beyond `max_distance` (0.05).
 
     For the service alone. Fails with `Unprocessable` where pgvector is not installed.
@@ -502,7 +473,7 @@ def cache_nearest(
 
 def cache_purge(
     *, max_entries: int | None = None, max_bytes: int | None = None
-) -> Call[PurgedResponses]:
+) -> Call[replies.PurgedResponses]:
     """Delete expired answers, and the least used over 1 GiB. For the service alone.
 
     1,000 a call by default; again while the reply has `more`.
@@ -512,6 +483,6 @@ def cache_purge(
     )
 
 
-def metrics() -> Call[Metrics]:
+def metrics() -> Call[replies.Metrics]:
     """Ask how the store is doing. For the service alone."""
     return Call(functions.METRICS, {})

@@ -10,35 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from turnkeep.replies import (
-    AppendedTurn,
-    CachedResponse,
-    ClaimedDeletions,
-    CleanedUp,
-    ConversationPage,
-    DeletedConversation,
-    EventPage,
-    EventsSetting,
-    FinishedDeletions,
-    ForgottenOwner,
-    Health,
-    IndexedMessages,
-    LinkedFiles,
-    MatchPage,
-    Metrics,
-    NearestResponse,
-    PrunedEvents,
-    PumpedEvents,
-    PurgedResponses,
-    RecordedEvents,
-    RegisteredFiles,
-    SearchLanguage,
-    StoredResponse,
-    Thread,
-    TruncatedThread,
-    UnlinkedFiles,
-    UpsertedConversation,
-)
+from turnkeep import replies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +50,7 @@ class Function(Generic[Reply]):
             object.__setattr__(self, name, value)
 
 
-APPEND_TURN: Function[AppendedTurn] = Function(
+APPEND_TURN: Function[replies.AppendedTurn] = Function(
     "append_turn",
     {
         "continuation_id": "text",
@@ -89,11 +61,11 @@ APPEND_TURN: Function[AppendedTurn] = Function(
         "metadata": "jsonb",
         "owner_id": "uuid",
     },
-    AppendedTurn,
+    replies.AppendedTurn,
     required=2,
     request_argument="request_id",
 )
-GET_THREAD: Function[Thread | None] = Function(
+GET_THREAD: Function[replies.Thread | None] = Function(
     "get_thread",
     {
         "continuation_id": "text",
@@ -101,37 +73,37 @@ GET_THREAD: Function[Thread | None] = Function(
         "before_seq": "bigint",
         "owner_id": "uuid",
     },
-    Thread | None,
+    replies.Thread | None,
 )
-REGISTER_FILES: Function[RegisteredFiles] = Function(
-    "register_files", {"files": "jsonb", "owner_id": "uuid"}, RegisteredFiles
+REGISTER_FILES: Function[replies.RegisteredFiles] = Function(
+    "register_files", {"files": "jsonb", "owner_id": "uuid"}, replies.RegisteredFiles
 )
-LINK_FILE_TO_CONVERSATION: Function[LinkedFiles] = Function(
+LINK_FILE_TO_CONVERSATION: Function[replies.LinkedFiles] = Function(
     "link_file_to_conversation",
     {"conversation_id": "uuid", "file_id": "uuid"},
-    LinkedFiles,
+    replies.LinkedFiles,
     required=2,
 )
-LINK_FILES_TO_CONVERSATION: Function[LinkedFiles] = Function(
+LINK_FILES_TO_CONVERSATION: Function[replies.LinkedFiles] = Function(
     "link_files_to_conversation",
     {"conversation_id": "uuid", "file_ids": "uuid[]"},
-    LinkedFiles,
+    replies.LinkedFiles,
     required=2,
 )
-UNLINK_FILES_FROM_CONVERSATION: Function[UnlinkedFiles] = Function(
+UNLINK_FILES_FROM_CONVERSATION: Function[replies.UnlinkedFiles] = Function(
     "unlink_files_from_conversation",
     {"conversation_id": "uuid", "file_ids": "uuid[]"},
-    UnlinkedFiles,
+    replies.UnlinkedFiles,
     required=2,
 )
-CLEANUP_ORPHANED_FILES: Function[CleanedUp] = Function(
+CLEANUP_ORPHANED_FILES: Function[replies.CleanedUp] = Function(
     "cleanup_orphaned_files",
     {"grace": "interval", "max_files": "integer", "dry_run": "boolean"},
-    CleanedUp,
+    replies.CleanedUp,
     required=0,
     returns_table=True,
 )
-UPSERT_CONVERSATION: Function[UpsertedConversation] = Function(
+UPSERT_CONVERSATION: Function[replies.UpsertedConversation] = Function(
     "upsert_conversation",
     {
         "continuation_id": "text",
@@ -139,76 +111,76 @@ UPSERT_CONVERSATION: Function[UpsertedConversation] = Function(
         "metadata": "jsonb",
         "owner_id": "uuid",
     },
-    UpsertedConversation,
+    replies.UpsertedConversation,
 )
-LIST_CONVERSATIONS: Function[ConversationPage] = Function(
+LIST_CONVERSATIONS: Function[replies.ConversationPage] = Function(
     "list_conversations",
     {"page_size": "integer", "cursor": "text", "owner_id": "uuid"},
-    ConversationPage,
+    replies.ConversationPage,
     required=0,
 )
-DELETE_CONVERSATION: Function[DeletedConversation] = Function(
+DELETE_CONVERSATION: Function[replies.DeletedConversation] = Function(
     "delete_conversation",
     {"continuation_id": "text", "owner_id": "uuid"},
-    DeletedConversation,
+    replies.DeletedConversation,
 )
-TRUNCATE_THREAD: Function[TruncatedThread] = Function(
+TRUNCATE_THREAD: Function[replies.TruncatedThread] = Function(
     "truncate_thread",
     {"continuation_id": "text", "after_seq": "bigint", "owner_id": "uuid"},
-    TruncatedThread,
+    replies.TruncatedThread,
     required=2,
 )
-SEARCH_MESSAGES: Function[MatchPage] = Function(
+SEARCH_MESSAGES: Function[replies.MatchPage] = Function(
     "search_messages",
     {"query": "text", "page_size": "integer", "cursor": "text", "owner_id": "uuid"},
-    MatchPage,
+    replies.MatchPage,
 )
-INDEX_MESSAGES: Function[IndexedMessages] = Function(
-    "index_messages", {"max_messages": "integer"}, IndexedMessages, required=0
+INDEX_MESSAGES: Function[replies.IndexedMessages] = Function(
+    "index_messages", {"max_messages": "integer"}, replies.IndexedMessages, required=0
 )
-SET_SEARCH_LANGUAGE: Function[SearchLanguage] = Function(
-    "set_search_language", {"language": "text"}, SearchLanguage
+SET_SEARCH_LANGUAGE: Function[replies.SearchLanguage] = Function(
+    "set_search_language", {"language": "text"}, replies.SearchLanguage
 )
-CLAIM_STORAGE_DELETIONS: Function[ClaimedDeletions] = Function(
+CLAIM_STORAGE_DELETIONS: Function[replies.ClaimedDeletions] = Function(
     "claim_storage_deletions",
     {"worker": "text", "max_paths": "integer", "lease": "interval"},
-    ClaimedDeletions,
+    replies.ClaimedDeletions,
 )
-FINISH_STORAGE_DELETIONS: Function[FinishedDeletions] = Function(
+FINISH_STORAGE_DELETIONS: Function[replies.FinishedDeletions] = Function(
     "finish_storage_deletions",
     {"worker": "text", "done": "uuid[]", "failed": "jsonb"},
-    FinishedDeletions,
+    replies.FinishedDeletions,
     required=2,
 )
-FORGET_OWNER: Function[ForgottenOwner] = Function(
-    "forget_owner", {"owner_id": "uuid", "max_rows": "integer"}, ForgottenOwner
+FORGET_OWNER: Function[replies.ForgottenOwner] = Function(
+    "forget_owner", {"owner_id": "uuid", "max_rows": "integer"}, replies.ForgottenOwner
 )
-HEALTH: Function[Health] = Function("health", {}, Health, required=0)
-LIST_EVENTS: Function[EventPage] = Function(
+HEALTH: Function[replies.Health] = Function("health", {}, replies.Health, required=0)
+LIST_EVENTS: Function[replies.EventPage] = Function(
     "list_events",
     {"cursor": "text", "page_size": "integer", "kinds": "text[]", "owner_id": "uuid"},
-    EventPage,
+    replies.EventPage,
     required=0,
 )
-RECORD_EVENTS: Function[RecordedEvents] = Function(
-    "record_events", {"events": "jsonb"}, RecordedEvents
+RECORD_EVENTS: Function[replies.RecordedEvents] = Function(
+    "record_events", {"events": "jsonb"}, replies.RecordedEvents
 )
-SET_EVENTS: Function[EventsSetting] = Function(
-    "set_events", {"enabled": "boolean"}, EventsSetting
+SET_EVENTS: Function[replies.EventsSetting] = Function(
+    "set_events", {"enabled": "boolean"}, replies.EventsSetting
 )
-PRUNE_EVENTS: Function[PrunedEvents] = Function(
+PRUNE_EVENTS: Function[replies.PrunedEvents] = Function(
     "prune_events",
     {"keep": "interval", "max_events": "integer"},
-    PrunedEvents,
+    replies.PrunedEvents,
     required=0,
 )
-PUMP_EVENTS: Function[PumpedEvents] = Function(
-    "pump_events", {"max_events": "integer"}, PumpedEvents, required=0
+PUMP_EVENTS: Function[replies.PumpedEvents] = Function(
+    "pump_events", {"max_events": "integer"}, replies.PumpedEvents, required=0
 )
-CACHE_GET: Function[CachedResponse | None] = Function(
-    "cache_get", {"key": "text", "owner_id": "uuid"}, CachedResponse | None
+CACHE_GET: Function[replies.CachedResponse | None] = Function(
+    "cache_get", {"key": "text", "owner_id": "uuid"}, replies.CachedResponse | None
 )
-CACHE_PUT: Function[StoredResponse] = Function(
+CACHE_PUT: Function[replies.StoredResponse] = Function(
     "cache_put",
     {
         "key": "text",
@@ -218,10 +190,10 @@ CACHE_PUT: Function[StoredResponse] = Function(
         "embedding": "real[]",
         "owner_id": "uuid",
     },
-    StoredResponse,
+    replies.StoredResponse,
     required=2,
 )
-CACHE_NEAREST: Function[NearestResponse | None] = Function(
+CACHE_NEAREST: Function[replies.NearestResponse | None] = Function(
     "cache_nearest",
     {
         "scope": "text",
@@ -229,16 +201,18 @@ CACHE_NEAREST: Function[NearestResponse | None] = Function(
         "max_distance": "double precision",
         "owner_id": "uuid",
     },
-    NearestResponse | None,
+    replies.NearestResponse | None,
     required=2,
 )
-CACHE_PURGE: Function[PurgedResponses] = Function(
+CACHE_PURGE: Function[replies.PurgedResponses] = Function(
     "cache_purge",
     {"max_entries": "integer", "max_bytes": "bigint"},
-    PurgedResponses,
+    replies.PurgedResponses,
     required=0,
 )
-METRICS: Function[Metrics] = Function("metrics", {}, Metrics, required=0)
+METRICS: Function[replies.Metrics] = Function(
+    "metrics", {}, replies.Metrics, required=0
+)
 FUNCTIONS: Mapping[str, Function[Any]] = {
     each.name: each for each in list(vars().values()) if isinstance(each, Function)
 }
