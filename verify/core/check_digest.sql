@@ -4,10 +4,20 @@ begin;
 
 select turnkeep.check_digest(repeat('0', 64));
 
+do $do$
+begin
+    perform turnkeep.check_digest('verify');
+    raise exception 'not refused';
+exception
+    when sqlstate 'PT422' then null;
+end
+$do$;
+
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
+        and not f.prosecdef
     )::integer
 from pg_proc as f
 cross join (

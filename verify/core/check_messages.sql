@@ -2,14 +2,17 @@
 
 begin;
 
-select turnkeep.check_messages(
-    '[{"role": "user", "content": "", "metadata": {}, "file_ids": []}]'
-);
+select 1 / count(*)
+where
+    turnkeep.check_messages(
+        '[{"role": "user", "content": "", "metadata": {}, "file_ids": []}]'
+    ) = 1;
 
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
+        and not f.prosecdef
     )::integer
 from pg_proc as f
 cross join (

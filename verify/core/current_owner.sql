@@ -8,9 +8,8 @@ select set_config(
     true
 );
 
-select 1 / (
-    turnkeep.current_owner() = '00000000-0000-4000-8000-000000000001'
-)::integer;
+select 1 / count(*)
+where turnkeep.current_owner() = '00000000-0000-4000-8000-000000000001';
 
 -- The nil uuid belongs to the service.
 select set_config(
@@ -19,12 +18,14 @@ select set_config(
     true
 );
 
-select 1 / (turnkeep.current_owner() is null)::integer;
+select 1 / count(*)
+where turnkeep.current_owner() is null;
 
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
+        and not f.prosecdef
     )::integer
 from pg_proc as f
 cross join (

@@ -11,10 +11,10 @@ select set_config(
 insert into public.conversations (owner_id, continuation_id)
 values ('00000000-0000-4000-8000-000000000001', 'verify');
 
-select 1 / (
+select 1 / count(*)
+where
     turnkeep.delete_conversation('verify', '00000000-0000-4000-8000-000000000001')
-    @> '{"deleted": true}'
-)::integer;
+    @> '{"deleted": true}';
 
 select 1 / (pg_get_userbyid(f.proowner) = 'turnkeep_api' and f.prosecdef)::integer
 from pg_proc as f
@@ -23,7 +23,7 @@ where f.oid = 'turnkeep.delete_conversation(text, uuid)'::regprocedure;
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
     )::integer
 from pg_proc as f
 cross join (

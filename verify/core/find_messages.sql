@@ -8,11 +8,11 @@ select set_config(
     true
 );
 
-select 1 / (
+select 1 / count(*)
+where
     turnkeep.find_messages(
         'verify', 1, null, '00000000-0000-4000-8000-000000000001'
-    ) -> 'matches' = '[]'
-)::integer;
+    ) -> 'matches' = '[]';
 
 select 1 / (pg_get_userbyid(f.proowner) = 'turnkeep_api' and f.prosecdef)::integer
 from pg_proc as f
@@ -21,7 +21,7 @@ where f.oid = 'turnkeep.find_messages(text, integer, text, uuid)'::regprocedure;
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
     )::integer
 from pg_proc as f
 cross join (

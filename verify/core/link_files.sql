@@ -2,18 +2,21 @@
 
 begin;
 
-select 1 / (l.ids = '{}')::integer
-from turnkeep.link_files(
-    '00000000-0000-4000-8000-000000000001',
-    '00000000-0000-4000-8000-000000000001',
-    1,
-    '{}'
-) as l (ids);
+select 1 / count(*)
+from
+    turnkeep.link_files(
+        '00000000-0000-4000-8000-000000000001',
+        '00000000-0000-4000-8000-000000000001',
+        1,
+        '{}'
+    ) as l (ids)
+where l.ids = '{}';
 
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
+        and not f.prosecdef
     )::integer
 from pg_proc as f
 cross join (

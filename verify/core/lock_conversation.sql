@@ -15,18 +15,19 @@ values (
     'verify'
 );
 
-select 1 / (
+select 1 / count(*)
+where
     turnkeep.lock_conversation(
         '00000000-0000-4000-8000-000000000001', '{}',
         '00000000-0000-4000-8000-000000000001'
     )
-    = '00000000-0000-4000-8000-000000000001'
-)::integer;
+    = '00000000-0000-4000-8000-000000000001';
 
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
+        and not f.prosecdef
     )::integer
 from pg_proc as f
 cross join (

@@ -2,16 +2,19 @@
 
 begin;
 
-select 1 / (f.pinned = '{}')::integer
-from turnkeep.pin_files(
-    '00000000-0000-4000-8000-000000000001',
-    array['00000000-0000-4000-8000-000000000001'::uuid]
-) as f (pinned);
+select 1 / count(*)
+from
+    turnkeep.pin_files(
+        '00000000-0000-4000-8000-000000000001',
+        array['00000000-0000-4000-8000-000000000001'::uuid]
+    ) as f (pinned)
+where f.pinned = '{}';
 
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
+        and not f.prosecdef
     )::integer
 from pg_proc as f
 cross join (

@@ -2,15 +2,20 @@
 
 begin;
 
-select 1 / (u.unlinked = '{}' and u.orphaned = '{}')::integer
-from turnkeep.unlink_files(
-    '00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000001', '{}'
-) as u;
+select 1 / count(*)
+from
+    turnkeep.unlink_files(
+        '00000000-0000-4000-8000-000000000001',
+        '00000000-0000-4000-8000-000000000001',
+        '{}'
+    ) as u
+where u.unlinked = '{}' and u.orphaned = '{}';
 
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
+        and not f.prosecdef
     )::integer
 from pg_proc as f
 cross join (

@@ -15,12 +15,14 @@ values (
     'verify'
 );
 
-select 1 / (jsonb_array_length(f.reply -> 'not_linked') = 1)::integer
-from turnkeep.unlink_files_from_conversation(
-    '00000000-0000-4000-8000-000000000001',
-    array['00000000-0000-4000-8000-000000000001'::uuid],
-    '00000000-0000-4000-8000-000000000001'
-) as f (reply);
+select 1 / count(*)
+from
+    turnkeep.unlink_files_from_conversation(
+        '00000000-0000-4000-8000-000000000001',
+        array['00000000-0000-4000-8000-000000000001'::uuid],
+        '00000000-0000-4000-8000-000000000001'
+    ) as f (reply)
+where jsonb_array_length(f.reply -> 'not_linked') = 1;
 
 select 1 / (pg_get_userbyid(f.proowner) = 'turnkeep_api' and f.prosecdef)::integer
 from pg_proc as f
@@ -31,7 +33,7 @@ where
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
     )::integer
 from pg_proc as f
 cross join (

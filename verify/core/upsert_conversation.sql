@@ -8,12 +8,14 @@ select set_config(
     true
 );
 
-select 1 / (turnkeep.upsert_conversation(
-    'verify',
-    'title',
-    '{}',
-    '00000000-0000-4000-8000-000000000001'
-) @> '{"created": true, "next_seq": 1}')::integer;
+select 1 / count(*)
+where
+    turnkeep.upsert_conversation(
+        'verify',
+        'title',
+        '{}',
+        '00000000-0000-4000-8000-000000000001'
+    ) @> '{"created": true, "next_seq": 1}';
 
 select 1 / (pg_get_userbyid(f.proowner) = 'turnkeep_api' and f.prosecdef)::integer
 from pg_proc as f
@@ -22,7 +24,7 @@ where f.oid = 'turnkeep.upsert_conversation(text, text, jsonb, uuid)'::regproced
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
     )::integer
 from pg_proc as f
 cross join (

@@ -2,23 +2,26 @@
 
 begin;
 
-select 1 / (f.file_ids = f.created_ids)::integer
-from turnkeep.upsert_files(
-    '00000000-0000-4000-8000-000000000001',
-    array[
-        row(
-            null, '00000000-0000-4000-8000-000000000001', null, null, null, null,
-            'cache', 'verify', 'verify', 'verify', null, null, '{}'
-        )::public.files
-    ],
-    '{}',
-    null
-) as f;
+select 1 / count(*)
+from
+    turnkeep.upsert_files(
+        '00000000-0000-4000-8000-000000000001',
+        array[
+            row(
+                null, '00000000-0000-4000-8000-000000000001', null, null, null, null,
+                'cache', 'verify', 'verify', 'verify', null, null, '{}'
+            )::public.files
+        ],
+        '{}',
+        null
+    ) as f
+where f.file_ids = f.created_ids;
 
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
+        and not f.prosecdef
     )::integer
 from pg_proc as f
 cross join (

@@ -8,7 +8,8 @@ select set_config(
     true
 );
 
-select 1 / (
+select 1 / count(*)
+where
     public.append_turn(
         'verify',
         '[{"role": "user", "content": "verify"}]',
@@ -17,10 +18,10 @@ select 1 / (
         null,
         null,
         '00000000-0000-4000-8000-000000000001'
-    ) @> '{"replayed": false}'
-)::integer;
+    ) @> '{"replayed": false}';
 
-select 1 / (
+select 1 / count(*)
+where
     public.append_turn(
         'verify',
         '[{"role": "user", "content": "verify"}]',
@@ -29,13 +30,13 @@ select 1 / (
         null,
         null,
         '00000000-0000-4000-8000-000000000001'
-    ) @> '{"replayed": true}'
-)::integer;
+    ) @> '{"replayed": true}';
 
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
+        and not f.prosecdef
     )::integer
 from pg_proc as f
 cross join (

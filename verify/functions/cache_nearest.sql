@@ -10,17 +10,18 @@ values (
     repeat('1', 64), '{1, 2}'
 );
 
-select 1 / (
+select 1 / count(*)
+where
     public.cache_nearest(
         repeat('1', 64), '{2, 4}', 0.01, '00000000-0000-4000-8000-000000000001'
     )
-    @> '{"value": "verify"}'
-)::integer;
+    @> '{"value": "verify"}';
 
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
+        and not f.prosecdef
     )::integer
 from pg_proc as f
 cross join (

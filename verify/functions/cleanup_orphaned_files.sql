@@ -3,16 +3,19 @@
 begin;
 
 -- A dry run with the real look-up, and a call that finds nothing old enough.
-select 1 / (c.deleted_count >= 0 and not c.more)::integer
-from public.cleanup_orphaned_files('1000 years', 1, true) as c;
+select 1 / count(*)
+from public.cleanup_orphaned_files('1000 years', 1, true) as c
+where c.deleted_count >= 0 and not c.more;
 
-select 1 / (c.deleted_count = 0 and c.healed_count = 0)::integer
-from public.cleanup_orphaned_files('1000 years') as c;
+select 1 / count(*)
+from public.cleanup_orphaned_files('1000 years') as c
+where c.deleted_count = 0 and c.healed_count = 0;
 
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
+        and not f.prosecdef
     )::integer
 from pg_proc as f
 cross join (

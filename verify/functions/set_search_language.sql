@@ -2,17 +2,17 @@
 
 begin;
 
-select
-    1 / (
-        public.set_search_language(s.language)
-        = jsonb_build_object('language', s.language)
-    )::integer
-from turnkeep.search_state as s;
+select 1 / count(*)
+from turnkeep.search_state as s
+where
+    public.set_search_language(s.language)
+    = jsonb_build_object('language', s.language);
 
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
+        and not f.prosecdef
     )::integer
 from pg_proc as f
 cross join (

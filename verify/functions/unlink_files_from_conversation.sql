@@ -15,16 +15,19 @@ values (
     'verify'
 );
 
-select 1 / (jsonb_array_length(f.reply -> 'not_linked') = 1)::integer
-from public.unlink_files_from_conversation(
-    '00000000-0000-4000-8000-000000000001',
-    array['00000000-0000-4000-8000-000000000001'::uuid]
-) as f (reply);
+select 1 / count(*)
+from
+    public.unlink_files_from_conversation(
+        '00000000-0000-4000-8000-000000000001',
+        array['00000000-0000-4000-8000-000000000001'::uuid]
+    ) as f (reply)
+where jsonb_array_length(f.reply -> 'not_linked') = 1;
 
 select
     1 / bool_and(
         has_function_privilege(r.name, f.oid, 'execute') = r.may
-        and f.proconfig @> array['search_path=pg_temp']
+        and (f.proconfig @> array['search_path=pg_temp']) is true
+        and not f.prosecdef
     )::integer
 from pg_proc as f
 cross join (

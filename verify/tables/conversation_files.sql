@@ -11,6 +11,29 @@ select
 from public.conversation_files
 where false;
 
+select 1 / count(*)
+where
+    array[
+        'conversation_files_conversation_id_owner_id_fkey',
+        'conversation_files_file_id_owner_id_fkey',
+        'conversation_files_functions',
+        'conversation_files_owner_reads',
+        'conversation_files_pkey',
+        'conversation_files_service',
+        'idx_conversation_files_file_id'
+    ]
+    <@ array(
+        select k.conname::text from pg_constraint as k
+        where k.conrelid = 'public.conversation_files'::regclass and k.convalidated
+        union all
+        select c.relname::text from pg_index as x
+        inner join pg_class as c on x.indexrelid = c.oid
+        where x.indrelid = 'public.conversation_files'::regclass and x.indisvalid
+        union all
+        select p.polname::text from pg_policy as p
+        where p.polrelid = 'public.conversation_files'::regclass
+    );
+
 select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'public.conversation_files'::regclass;

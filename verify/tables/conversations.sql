@@ -17,6 +17,28 @@ select
 from public.conversations
 where false;
 
+select 1 / count(*)
+where
+    array[
+        'conversations_continuation_id_owner_id_key',
+        'conversations_functions',
+        'conversations_owner_id_active_at_id_idx',
+        'conversations_owner_reads',
+        'conversations_pkey',
+        'conversations_service'
+    ]
+    <@ array(
+        select k.conname::text from pg_constraint as k
+        where k.conrelid = 'public.conversations'::regclass and k.convalidated
+        union all
+        select c.relname::text from pg_index as x
+        inner join pg_class as c on x.indexrelid = c.oid
+        where x.indrelid = 'public.conversations'::regclass and x.indisvalid
+        union all
+        select p.polname::text from pg_policy as p
+        where p.polrelid = 'public.conversations'::regclass
+    );
+
 select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'public.conversations'::regclass;

@@ -15,6 +15,25 @@ where false;
 select 1 / (count(*) = 1)::integer
 from turnkeep.event_state;
 
+select 1 / count(*)
+where
+    array[
+        'event_state_is_one_row',
+        'event_state_pkey',
+        'event_state_service'
+    ]
+    <@ array(
+        select k.conname::text from pg_constraint as k
+        where k.conrelid = 'turnkeep.event_state'::regclass and k.convalidated
+        union all
+        select c.relname::text from pg_index as x
+        inner join pg_class as c on x.indexrelid = c.oid
+        where x.indrelid = 'turnkeep.event_state'::regclass and x.indisvalid
+        union all
+        select p.polname::text from pg_policy as p
+        where p.polrelid = 'turnkeep.event_state'::regclass
+    );
+
 select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'turnkeep.event_state'::regclass;

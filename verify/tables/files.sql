@@ -19,6 +19,30 @@ select
 from public.files
 where false;
 
+select 1 / count(*)
+where
+    array[
+        'files_functions',
+        'files_owner_id_idx',
+        'files_owner_reads',
+        'files_pkey',
+        'files_service',
+        'files_sha256_owner_id_idx',
+        'files_storage_path_bucket_id_key',
+        'files_unlinked_since_idx'
+    ]
+    <@ array(
+        select k.conname::text from pg_constraint as k
+        where k.conrelid = 'public.files'::regclass and k.convalidated
+        union all
+        select c.relname::text from pg_index as x
+        inner join pg_class as c on x.indexrelid = c.oid
+        where x.indrelid = 'public.files'::regclass and x.indisvalid
+        union all
+        select p.polname::text from pg_policy as p
+        where p.polrelid = 'public.files'::regclass
+    );
+
 select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'public.files'::regclass;

@@ -12,6 +12,28 @@ select
 from turnkeep.message_search
 where false;
 
+select 1 / count(*)
+where
+    array[
+        'message_search_conversation_id_owner_id_fkey',
+        'message_search_functions_delete',
+        'message_search_functions_read',
+        'message_search_pkey',
+        'message_search_service',
+        'message_search_tsv_idx'
+    ]
+    <@ array(
+        select k.conname::text from pg_constraint as k
+        where k.conrelid = 'turnkeep.message_search'::regclass and k.convalidated
+        union all
+        select c.relname::text from pg_index as x
+        inner join pg_class as c on x.indexrelid = c.oid
+        where x.indrelid = 'turnkeep.message_search'::regclass and x.indisvalid
+        union all
+        select p.polname::text from pg_policy as p
+        where p.polrelid = 'turnkeep.message_search'::regclass
+    );
+
 select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'turnkeep.message_search'::regclass;

@@ -17,6 +17,31 @@ select
 from public.messages
 where false;
 
+select 1 / count(*)
+where
+    array[
+        'idx_messages_conversation_id_created_at',
+        'messages_conversation_id_owner_id_fkey',
+        'messages_conversation_id_request_id_idx',
+        'messages_conversation_id_seq_key',
+        'messages_functions',
+        'messages_owner_reads',
+        'messages_pkey',
+        'messages_request_id_is_on_the_first_of_a_turn',
+        'messages_service'
+    ]
+    <@ array(
+        select k.conname::text from pg_constraint as k
+        where k.conrelid = 'public.messages'::regclass and k.convalidated
+        union all
+        select c.relname::text from pg_index as x
+        inner join pg_class as c on x.indexrelid = c.oid
+        where x.indrelid = 'public.messages'::regclass and x.indisvalid
+        union all
+        select p.polname::text from pg_policy as p
+        where p.polrelid = 'public.messages'::regclass
+    );
+
 select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'public.messages'::regclass;

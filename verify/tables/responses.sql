@@ -17,6 +17,30 @@ select
 from turnkeep.responses
 where false;
 
+select 1 / count(*)
+where
+    array[
+        'responses_active_at_idx',
+        'responses_embedding_has_its_scope',
+        'responses_expires_at_idx',
+        'responses_functions',
+        'responses_pkey',
+        'responses_scope_owner_id_idx',
+        'responses_service',
+        'responses_size_bytes_is_at_most_1_mib'
+    ]
+    <@ array(
+        select k.conname::text from pg_constraint as k
+        where k.conrelid = 'turnkeep.responses'::regclass and k.convalidated
+        union all
+        select c.relname::text from pg_index as x
+        inner join pg_class as c on x.indexrelid = c.oid
+        where x.indrelid = 'turnkeep.responses'::regclass and x.indisvalid
+        union all
+        select p.polname::text from pg_policy as p
+        where p.polrelid = 'turnkeep.responses'::regclass
+    );
+
 select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'turnkeep.responses'::regclass;

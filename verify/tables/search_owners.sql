@@ -8,6 +8,26 @@ select
 from turnkeep.search_owners
 where false;
 
+select 1 / count(*)
+where
+    array[
+        'search_owners_functions_delete',
+        'search_owners_functions_read',
+        'search_owners_pkey',
+        'search_owners_service'
+    ]
+    <@ array(
+        select k.conname::text from pg_constraint as k
+        where k.conrelid = 'turnkeep.search_owners'::regclass and k.convalidated
+        union all
+        select c.relname::text from pg_index as x
+        inner join pg_class as c on x.indexrelid = c.oid
+        where x.indrelid = 'turnkeep.search_owners'::regclass and x.indisvalid
+        union all
+        select p.polname::text from pg_policy as p
+        where p.polrelid = 'turnkeep.search_owners'::regclass
+    );
+
 select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'turnkeep.search_owners'::regclass;

@@ -16,6 +16,26 @@ where false;
 select 1 / (count(*) = 1)::integer
 from turnkeep.search_state;
 
+select 1 / count(*)
+where
+    array[
+        'search_state_functions',
+        'search_state_is_one_row',
+        'search_state_pkey',
+        'search_state_service'
+    ]
+    <@ array(
+        select k.conname::text from pg_constraint as k
+        where k.conrelid = 'turnkeep.search_state'::regclass and k.convalidated
+        union all
+        select c.relname::text from pg_index as x
+        inner join pg_class as c on x.indexrelid = c.oid
+        where x.indrelid = 'turnkeep.search_state'::regclass and x.indisvalid
+        union all
+        select p.polname::text from pg_policy as p
+        where p.polrelid = 'turnkeep.search_state'::regclass
+    );
+
 select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'turnkeep.search_state'::regclass;

@@ -11,6 +11,26 @@ where false;
 select 1 / (count(*) = 1)::integer
 from turnkeep.settings;
 
+select 1 / count(*)
+where
+    array[
+        'settings_functions',
+        'settings_is_one_row',
+        'settings_pkey',
+        'settings_service'
+    ]
+    <@ array(
+        select k.conname::text from pg_constraint as k
+        where k.conrelid = 'turnkeep.settings'::regclass and k.convalidated
+        union all
+        select c.relname::text from pg_index as x
+        inner join pg_class as c on x.indexrelid = c.oid
+        where x.indrelid = 'turnkeep.settings'::regclass and x.indisvalid
+        union all
+        select p.polname::text from pg_policy as p
+        where p.polrelid = 'turnkeep.settings'::regclass
+    );
+
 select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'turnkeep.settings'::regclass;

@@ -16,6 +16,28 @@ select
 from turnkeep.storage_deletions
 where false;
 
+select 1 / count(*)
+where
+    array[
+        'storage_deletions_attempts_is_not_negative',
+        'storage_deletions_due_at_idx',
+        'storage_deletions_functions',
+        'storage_deletions_pkey',
+        'storage_deletions_service',
+        'storage_deletions_storage_path_bucket_id_key'
+    ]
+    <@ array(
+        select k.conname::text from pg_constraint as k
+        where k.conrelid = 'turnkeep.storage_deletions'::regclass and k.convalidated
+        union all
+        select c.relname::text from pg_index as x
+        inner join pg_class as c on x.indexrelid = c.oid
+        where x.indrelid = 'turnkeep.storage_deletions'::regclass and x.indisvalid
+        union all
+        select p.polname::text from pg_policy as p
+        where p.polrelid = 'turnkeep.storage_deletions'::regclass
+    );
+
 select 1 / c.relrowsecurity::integer
 from pg_class as c
 where c.oid = 'turnkeep.storage_deletions'::regclass;
