@@ -1,0 +1,1 @@
+"""Health: what is asked, of what, and how often."""
