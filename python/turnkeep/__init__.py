@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from turnkeep.lean import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from turnkeep.client import AsyncClient, Client, connect, connect_async
 
 __version__ = "0.1.0.dev0"

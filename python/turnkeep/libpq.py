@@ -18,12 +18,13 @@ import sys
 import time
 from ctypes import POINTER, c_char_p, c_int, c_void_p
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.quoting import filled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any, Self
 
 BAD = 1
 """Of PQstatus."""

@@ -7,7 +7,7 @@ it from the place, or from a cast.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from turnkeep.lean import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

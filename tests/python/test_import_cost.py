@@ -18,7 +18,7 @@ import pytest
         (
             "turnkeep.cli.status",
             (
-                *("click", "inspect", "psycopg", "subprocess"),
+                *("click", "inspect", "psycopg", "subprocess", "typing"),
                 "turnkeep.sqitch.lexer",
                 "turnkeep.sqitch.engine",
             ),
@@ -26,7 +26,7 @@ import pytest
         (
             "turnkeep.sqitch.engine",
             (
-                *("inspect", "psycopg", "subprocess", "random", "shutil"),
+                *("inspect", "psycopg", "subprocess", "random", "shutil", "typing"),
                 "turnkeep.sqitch.commands",
                 "turnkeep.sqitch.losses",
                 "turnkeep.sqitch.resuming",

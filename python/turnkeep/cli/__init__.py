@@ -11,10 +11,13 @@ import gc
 import os
 import sys
 from importlib import import_module
-from typing import Any
 
 from turnkeep.cli.verbs import Verb, say
 from turnkeep.errors import TurnkeepError
+from turnkeep.lean import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 COMMANDS = {
     "up": "server",

@@ -11,18 +11,19 @@ from contextlib import contextmanager
 from functools import cache, partial, wraps
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from turnkeep import database
 from turnkeep.bundle import project_directory
 from turnkeep.cli.place import chdir
 from turnkeep.cli.verbs import argument, option, say
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch import config as configuration
 from turnkeep.sqitch.errors import ConfigError, NotConfirmedError
 from turnkeep.sqitch.project import open_project, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from turnkeep.cli.verbs import Parameter
     from turnkeep.database import Database

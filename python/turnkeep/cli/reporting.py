@@ -6,10 +6,10 @@ import io
 import sys
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, Any
 
 from turnkeep.cli.verbs import option, say
 from turnkeep.errors import TurnkeepError
+from turnkeep.lean import TYPE_CHECKING
 from turnkeep.sqitch.report import (
     Collected,
     Events,
@@ -20,6 +20,7 @@ from turnkeep.sqitch.report import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
     from turnkeep.cli.opening import Work
     from turnkeep.sqitch.report import Report

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from turnkeep.cli import opening
 from turnkeep.cli.opening import SQITCH, on_database, opened_engine
 from turnkeep.cli.reporting import telling, told
 from turnkeep.cli.verbs import argument, command, option, say
+from turnkeep.lean import TYPE_CHECKING
 from turnkeep.sqitch import config as configuration
 from turnkeep.sqitch.errors import CheckoutError, ConfigError
 from turnkeep.sqitch.report import Collected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from turnkeep.cli.opening import Work
     from turnkeep.sqitch.config import Config, Mode

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from turnkeep.cli.opening import SQITCH, on_database, opened_registry
 from turnkeep.cli.verbs import command, option, say
+from turnkeep.lean import TYPE_CHECKING
 from turnkeep.sqitch import status
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ if there is one, and else is refused before anything is deployed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from turnkeep.lean import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

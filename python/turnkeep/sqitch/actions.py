@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch.lexer import Statement
+
+if TYPE_CHECKING:
+    from typing import Literal
 
 
 class Echo(NamedTuple):

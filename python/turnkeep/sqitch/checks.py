@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from turnkeep.lean import TYPE_CHECKING
 from turnkeep.sqitch.errors import DeployError, RevertError
 
 if TYPE_CHECKING:

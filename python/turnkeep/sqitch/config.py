@@ -11,21 +11,23 @@ import pwd
 import re
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from turnkeep import libpq
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from typing import Literal
+
+    Mode = Literal["all", "tag", "change"]
+    """What a failure reverts: all of the run, what came after its last tag, nothing."""
 
 SYSTEM_FILE = "/etc/sqitch/sqitch.conf"
 PROJECT_FILE = "sqitch.conf"
 ENGINE = "pg"
 _ENGINES = ("pg", "postgres", "postgresql", "pgsql")
-Mode = Literal["all", "tag", "change"]
-"""What a failure reverts: all of the run, what came after its last tag, nothing."""
 _VARIABLES = {
     "deploy": ("core", "deploy"),
     "revert": ("core", "deploy", "revert"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
+from turnkeep.lean import TYPE_CHECKING
 from turnkeep.sqitch.errors import ConfigError
 
 if TYPE_CHECKING:

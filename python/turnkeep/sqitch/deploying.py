@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, NamedTuple
 
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch import script as scripts
 from turnkeep.sqitch.errors import (
     BlockedError,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING
 
+from turnkeep.lean import TYPE_CHECKING
 from turnkeep.sqitch import checks
 from turnkeep.sqitch import script as scripts
 from turnkeep.sqitch.errors import (

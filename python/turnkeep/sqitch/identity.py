@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from turnkeep.lean import TYPE_CHECKING
 
 try:
     # hashlib loads OpenSSL, which takes longer than to hash a plan.

@@ -15,9 +15,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
 
 from turnkeep import quoting
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch.errors import ScriptError
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ front of a savepoint.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch.script import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any, Literal
 
     from turnkeep.sqitch.lexer import Statement
     from turnkeep.sqitch.script import Script

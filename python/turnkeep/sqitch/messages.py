@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from turnkeep import libpq
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.libpq import FATAL_ERROR, IDLE
 from turnkeep.sqitch.errors import (
     BlockedError,
@@ -25,6 +25,7 @@ from turnkeep.sqitch.server import lost, said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
     from turnkeep.libpq import Connection, Diagnostic, Result
     from turnkeep.sqitch.lexer import Statement

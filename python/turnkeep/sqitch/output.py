@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
 
+from turnkeep.lean import TYPE_CHECKING
 from turnkeep.sqitch.errors import ScriptFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from subprocess import Popen
+    from typing import IO
 
     from turnkeep.libpq import Result
     from turnkeep.sqitch.report import Report

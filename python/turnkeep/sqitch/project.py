@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch import config as configuration
 from turnkeep.sqitch import planparser
 from turnkeep.sqitch.errors import (

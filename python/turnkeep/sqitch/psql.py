@@ -12,14 +12,15 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
+from turnkeep.lean import TYPE_CHECKING
 from turnkeep.sqitch.actions import Connect, CopyFile, Echo, Redirect, Send, Shell, Show
 from turnkeep.sqitch.errors import NeedsPsqlError, ScriptError
 from turnkeep.sqitch.lexer import Command, Scanner, Statement, is_variable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Literal
 
     from turnkeep.sqitch.actions import Action
     from turnkeep.sqitch.lexer import Argument, Mark

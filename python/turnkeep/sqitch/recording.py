@@ -7,8 +7,8 @@ at each insert: everything that is looked up later goes by their order.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.quoting import filled, literal
 from turnkeep.sqitch.registry import RELEASE, in_schema
 

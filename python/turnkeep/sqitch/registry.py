@@ -6,9 +6,9 @@ Every statement names its schema, because a script may leave any search_path beh
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from turnkeep import libpq
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.quoting import filled, identifier
 from turnkeep.sqitch.errors import RegistryError, UnknownChangeError
 from turnkeep.sqitch.plan import ambiguous, split_offset
@@ -17,6 +17,7 @@ from turnkeep.sqitch.server import lost, said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Any
 
     from turnkeep.libpq import Connection
     from turnkeep.sqitch.plan import Change, Depend, Plan

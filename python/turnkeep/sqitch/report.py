@@ -6,7 +6,11 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Any, Protocol, TextIO
+
+from turnkeep.lean import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
 
 class Report(Protocol):

@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from hashlib import sha1
-from typing import TYPE_CHECKING, NamedTuple
 
 from turnkeep import libpq
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.quoting import filled, identifier
 from turnkeep.sqitch.messages import Part
 from turnkeep.sqitch.script import Control, control, runs_alone, words

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from itertools import takewhile
-from typing import TYPE_CHECKING, NamedTuple
 
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch import losses
 from turnkeep.sqitch.errors import (
     DataLossError,

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch import identity
 from turnkeep.sqitch.actions import Connect, CopyFile, Send
 from turnkeep.sqitch.errors import NeedsPsqlError, ScriptError
@@ -21,8 +21,11 @@ from turnkeep.sqitch.psql import UNKNOWN, Psql
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import Literal
 
     from turnkeep.sqitch.actions import Action
+
+    Kind = Literal["deploy", "revert", "verify"]
 
 _ENDS_IN_BODY = re.compile(
     r"\b(?:commit|rollback)(?:\s+and\s+(?:no\s+)?chain)?\s*;", re.IGNORECASE
@@ -59,7 +62,6 @@ _KEEPS_SESSION = re.compile(
 _PREPARE = ("prepare", "transaction")
 _PREPARED = ("prepare", "deallocate", "discard")
 _CONTROL_WORDS = ("begin", "start", "commit", "end", "rollback", "abort")
-Kind = Literal["deploy", "revert", "verify"]
 
 
 class Control(enum.Enum):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from turnkeep import libpq
+from turnkeep.lean import TYPE_CHECKING
 from turnkeep.sqitch.errors import ServerError
 
 if TYPE_CHECKING:

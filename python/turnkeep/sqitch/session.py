@@ -8,8 +8,8 @@ it gives up the advisory lock that keeps a second run out.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
+from turnkeep.lean import TYPE_CHECKING
 from turnkeep.libpq import IN_ERROR, IN_TRANSACTION
 from turnkeep.sqitch.errors import ServerError, SqitchError
 from turnkeep.sqitch.messages import (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch.dates import format_date
 from turnkeep.sqitch.errors import DeployError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Any
 
     from turnkeep.sqitch.plan import Plan
     from turnkeep.sqitch.registry import Deployed, DeployedTag, Registry

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
+from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch.errors import (
     ScriptError,
     SqitchError,
