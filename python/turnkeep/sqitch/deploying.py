@@ -164,9 +164,17 @@ class Deployment(NamedTuple):
     def _queue_all(self, pending: Sequence[Change], end: Callable[[], None]) -> None:
         self.engine.session.begin()
         self.engine.session.write(self.engine.records.lock())
+        may_read_registry = self._may_read_registry()
+        unrecorded: list[Change] = []
         for change in pending:
-            self._queue(change, self.loaded[change.id], self.loaded[change.id].verify)
+            self._run(self.loaded[change.id], self.loaded[change.id].verify)
+            unrecorded.append(change)
+            if change.tags or may_read_registry:
+                self._record(*unrecorded)
+                unrecorded.clear()
             end()
+        if unrecorded:
+            self._record(*unrecorded)
         self.engine.session.put("commit")
 
     def _next(self, waiting: Sequence[Change], ended: Callable[[], None]) -> None:
@@ -233,12 +241,15 @@ class Deployment(NamedTuple):
             self._queue(change, loaded, verify)
 
     def _queue(self, change: Change, loaded: Loaded, verify: Script | None) -> None:
+        self._run(loaded, verify)
+        self._record(change)
+
+    def _run(self, loaded: Loaded, verify: Script | None) -> None:
         if loaded.deploy:
             is_last = not verify and not self.engine.single_transaction
             self.engine.session.run(loaded.deploy, is_last=is_last)
         if verify:
             self.engine.session.verify(verify)
-        self._record(change, loaded)
 
     def _separately(self, change: Change, loaded: Loaded) -> None:
         """Deploy what cannot be one transaction: as Sqitch does, step by step."""
@@ -252,7 +263,7 @@ class Deployment(NamedTuple):
                 session.verify_alone(loaded.verify)
             with session.transaction():
                 session.write(self.engine.records.lock())
-                self._record(change, loaded)
+                self._record(change)
                 session.put(progress.end())
         except ServerError:
             raise
@@ -269,10 +280,18 @@ class Deployment(NamedTuple):
         labels = [each.label for each in changes]
         return Turns(self.engine.report, "+", labels, self.width)
 
-    def _record(self, change: Change, loaded: Loaded) -> None:
-        self.engine.session.write(
-            *self.engine.records.deploy(change, loaded.hash, self.resolved)
+    def _may_read_registry(self) -> bool:
+        """Tell whether a script may look for what is recorded of the changes before it."""
+        scripts = [script for each in self.loaded.values() for script in each[1:]]
+        return any(
+            each.is_dynamic or self.engine.registry.schema in each.text
+            for each in scripts
+            if each
         )
+
+    def _record(self, *changes: Change) -> None:
+        deployed = [(each, self.loaded[each.id].hash) for each in changes]
+        self.engine.session.write(*self.engine.records.deploy(deployed, self.resolved))
 
     def _record_failure(self, change: Change) -> None:
         try:

@@ -224,13 +224,15 @@ class Messages:
             before = sum(len(each.sql) + 2 for each in parts[:index])
             status = self.active.transaction_status
             is_ours = failure.sqlstate == NOT_PREPARED or parts[index].sql == MARK
-            if self.is_shared and (is_ours or (not index and status == IDLE)):
-                raise NotSharedError from failure
+            done = index
             position = int(failure.diag.statement_position or 0)
             # What cannot be parsed is found before the first statement is run.
             while index + 1 < len(parts) and position > before + len(parts[index].sql):
                 before += len(parts[index].sql) + 2
                 index += 1
+            is_unparsed = not done and (index > 0 or status == IDLE)
+            if self.is_shared and (is_ours or is_unparsed):
+                raise NotSharedError from failure
             raise self.failure(failure, parts[index], before)
 
     def fetch(self, part: Part) -> list[Result]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from turnkeep.lean import TYPE_CHECKING, NamedTuple
-from turnkeep.quoting import filled, literal
+from turnkeep.quoting import filled, identifier, literal
 from turnkeep.sqitch.registry import RELEASE, in_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from turnkeep.sqitch.config import Person
     from turnkeep.sqitch.plan import Change, Depend, Tag
@@ -42,39 +42,6 @@ class Prepared(NamedTuple):
         return f"execute {self.name} ({', '.join(map(literal, self.values))})"
 
 
-# The event reads what the change's row returned, and so comes later.
-_DEPLOY = Prepared(
-    "turnkeep_deploy",
-    "text, text, text, text, text, text, text, timestamptz, text, text, text[], text[],"
-    " text[], text[], text[], text[]",
-    """
-    with change as (
-        insert into {registry}.changes (
-            change_id, script_hash, change, project, note,
-            committer_name, committer_email,
-            planned_at, planner_name, planner_email, committed_at
-        )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, pg_catalog.clock_timestamp())
-        returning change_id
-    ),
-    depends as (
-        insert into {registry}.dependencies (
-            change_id, type, dependency, dependency_id
-        )
-        select $1, d.* from rows from (
-            pg_catalog.unnest($14), pg_catalog.unnest($15), pg_catalog.unnest($16)
-        ) as d (type, dependency, dependency_id)
-    )
-    insert into {registry}.events (
-        event, change_id, change, project, note, tags, requires, conflicts,
-        committer_name, committer_email,
-        planned_at, planner_name, planner_email, committed_at
-    )
-    select 'deploy', c.change_id, $3, $4, $5, $11, $12, $13, $6, $7, $8, $9, $10,
-        pg_catalog.clock_timestamp()
-    from change c
-    """,
-)
 # The dependencies go with their change; all of it sees them as they were before.
 _REVERT = Prepared(
     "turnkeep_revert",
@@ -182,56 +149,60 @@ class Records(NamedTuple):
         return self._filled("lock table {registry}.changes in exclusive mode")
 
     def deploy(
-        self, change: Change, script_hash: str | None, resolved: Mapping[Depend, str]
-    ) -> Iterator[str | Prepared]:
-        """Record a deployed change: row, dependencies, tags, event."""
-        depends = (*change.requires, *change.conflicts)
-        yield self._prepared(
-            _DEPLOY,
-            change.id,
-            script_hash,
-            change.name,
-            self.project,
-            change.note,
-            *self.person,
-            change.planned_at,
-            change.planner_name,
-            change.planner_email,
-            [f"@{tag.name}" for tag in change.tags],
-            [each.text for each in change.requires],
-            [each.text for each in change.conflicts],
-            ["conflict" if each.is_conflict else "require" for each in depends],
-            [each.text for each in depends],
-            [None if each.is_conflict else resolved[each] for each in depends],
-        )
-        yield from self.tags(change)
+        self,
+        deployed: Sequence[tuple[Change, str | None]],
+        resolved: Mapping[Depend, str],
+    ) -> Iterator[str]:
+        """Record deployed changes, of which the last may have tags.
 
-    def fail(self, change: Change) -> str:
-        """Record that a change could not be deployed."""
-        return self._filled(
+        A tag is later than its change, and earlier than the next.
+        """
+        changes = [change for change, _ in deployed]
+        depends = [
+            (change.id, each)
+            for change in changes
+            for each in (*change.requires, *change.conflicts)
+        ]
+        yield self._insert(
             """
-            insert into {registry}.events (
-                event, change_id, change, project, note, tags, requires, conflicts,
+            changes (
+                change_id, script_hash, change, project, note,
                 committer_name, committer_email,
                 planned_at, planner_name, planner_email, committed_at
             )
-            values (
-                'fail', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-                pg_catalog.clock_timestamp()
-            )
             """,
-            change.id,
-            change.name,
-            self.project,
-            change.note,
-            [f"@{tag.name}" for tag in change.tags],
-            [each.text for each in change.requires],
-            [each.text for each in change.conflicts],
-            *self.person,
-            change.planned_at,
-            change.planner_name,
-            change.planner_email,
+            [
+                (
+                    change.id,
+                    script_hash,
+                    change.name,
+                    self.project,
+                    change.note,
+                    *self.person,
+                    change.planned_at,
+                    change.planner_name,
+                    change.planner_email,
+                )
+                for change, script_hash in deployed
+            ],
+            now=True,
         )
+        if depends:
+            yield self._insert(
+                "dependencies (change_id, type, dependency, dependency_id)",
+                [
+                    (change_id, "conflict", each.text, None)
+                    if each.is_conflict
+                    else (change_id, "require", each.text, resolved[each])
+                    for change_id, each in depends
+                ],
+            )
+        yield from self.tags(changes[-1])
+        yield self._events("deploy", changes)
+
+    def fail(self, change: Change) -> str:
+        """Record that a change could not be deployed."""
+        return self._events("fail", [change])
 
     def tags(self, change: Change) -> Iterator[str]:
         """Record those tags of a deployed change that are not recorded yet."""
@@ -276,6 +247,53 @@ class Records(NamedTuple):
             tag.planner_email,
             tag.id,
         )
+
+    def _events(self, event: str, changes: Sequence[Change]) -> str:
+        return self._insert(
+            """
+            events (
+                event, change_id, change, project, note, tags, requires, conflicts,
+                committer_name, committer_email,
+                planned_at, planner_name, planner_email, committed_at
+            )
+            """,
+            [
+                (
+                    event,
+                    change.id,
+                    change.name,
+                    self.project,
+                    change.note,
+                    [f"@{tag.name}" for tag in change.tags],
+                    [each.text for each in change.requires],
+                    [each.text for each in change.conflicts],
+                    *self.person,
+                    change.planned_at,
+                    change.planner_name,
+                    change.planner_email,
+                )
+                for change in changes
+            ],
+            now=True,
+        )
+
+    def _insert(
+        self, table: str, rows: Sequence[tuple[object, ...]], *, now: bool = False
+    ) -> str:
+        """Insert rows into a table of the registry: its name, and its columns.
+
+        ``now``: a last column is the time, for each row later than for those before.
+        """
+        name = f"{identifier(self.schema)}.{table.strip()}"
+        listed = [", ".join(map(literal, row)) for row in rows]
+        if now:
+            # The clock may stand still from one row to the next.
+            listed = [
+                f"{values}, pg_catalog.clock_timestamp() + interval '{number} us'"
+                for number, values in enumerate(listed)
+            ]
+        values = "), (".join(listed)
+        return f"insert into {name} values ({values})"  # noqa: S608 - all quoted
 
     def _prepared(self, statement: Prepared, *values: object) -> Prepared:
         query = in_schema(statement.query, self.schema)
