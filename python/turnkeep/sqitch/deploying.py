@@ -281,7 +281,7 @@ class Deployment(NamedTuple):
         return Turns(self.engine.report, "+", labels, self.width)
 
     def _may_read_registry(self) -> bool:
-        """Tell whether a script may look for what is recorded of the changes before it."""
+        """Tell whether a script may look for what is recorded of those before it."""
         scripts = [script for each in self.loaded.values() for script in each[1:]]
         return any(
             each.is_dynamic or self.engine.registry.schema in each.text

@@ -31,24 +31,27 @@ _VARIABLE = (
     rf":(?:{_LETTER_OR_DIGIT}+|'{_LETTER_OR_DIGIT}+'|\"{_LETTER_OR_DIGIT}+\""
     rf"|\{{\?{_LETTER_OR_DIGIT}+\}})"
 )
+_WORD = rf"(?![bBeEnNxX]'|[uU]&['\"]){_LETTER}(?:{_LETTER_OR_DIGIT}|\$)*"
 _TOKEN = re.compile(
-    rf"""
-      (?P<space>[ \t\n\r\f\v]+ | --[^\n\r]*)
+    rf"""(?:[ \t\n\r\f\v]+|--[^\n\r]*)*(?:
+      (?P<word>{_WORD})
     | (?P<comment>/\*)
     | (?P<escaped>[eE]')
     | (?P<quoted>(?:[bBxXnN]|[uU]&)?')
     | (?P<identifier>(?:[uU]&)?")
     | (?P<dollar>{_DOLLAR_TAG})
-    | (?P<word>{_LETTER}(?:{_LETTER_OR_DIGIT}|\$)*)
     | (?P<number>(?:[0-9]+(?:\.[0-9]*)?|\$[0-9]+)
          (?:[eE][+-]?[0-9]+[A-Za-z_]?|[eE][+-]|[A-Za-z_])?)
     | (?P<colons>::|:=)
     | (?P<variable>{_VARIABLE})
     | (?P<backslash>\\[;:]?)
     | (?P<other>.)
-    """,
+    | (?P<end>\Z)
+    )""",
     re.VERBOSE | re.DOTALL,
 )
+_DULL = re.compile(rf"(?:[ \t\n\r\f\v,.=]+|{_WORD}|[0-9]+(?=[ \t\n\r\f\v,)]))+")
+"""What neither opens nor closes anything, and is no variable."""
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _PLAIN_QUOTE = re.compile(r"[^']*'")
 _ESCAPED_QUOTE = re.compile(r"(?:[^'\\]|\\.|'')*'", re.DOTALL)
@@ -236,13 +239,12 @@ class Scanner:
         Raises ScriptError, which names file and line: something is not closed.
         """
         self._found = None
-        while self._position < len(self._source.text):
-            token = _TOKEN.match(self._source.text, self._position)
-            assert token is not None  # noqa: S101 - the last alternative is any
-            if token.lastgroup == "space":
-                self._position = token.end()
-                continue
-            getattr(self, f"_{token.lastgroup}")(token)
+        while token := _TOKEN.match(self._source.text, self._position):
+            kind = token.lastgroup or ""
+            text = token[kind]
+            if kind == "end":
+                break
+            getattr(self, f"_{kind}")(token.end() - len(text), text)
             if self._found is not None:
                 return self._found
         return self.take_statement() if self.is_active else None
@@ -354,56 +356,56 @@ class Scanner:
         assert found is not None  # noqa: S101 - it matches the end
         return found.start()
 
-    def _comment(self, token: re.Match[str]) -> None:
-        depth, self._position = 1, token.end()
+    def _comment(self, start: int, text: str) -> None:
+        depth, self._position = 1, start + len(text)
         while depth:
             edge = _COMMENT_EDGE.search(self._source.text, self._position)
             if not edge:
-                raise self._error(token.start(), "a comment is not closed")
+                raise self._error(start, "a comment is not closed")
             depth += 1 if edge[0] == "/*" else -1
             self._position = edge.end()
 
-    def _quoted(self, token: re.Match[str]) -> None:
-        self._literal(token, _PLAIN_QUOTE)
+    def _quoted(self, start: int, text: str) -> None:
+        self._literal(start, text, _PLAIN_QUOTE)
 
-    def _escaped(self, token: re.Match[str]) -> None:
-        self._literal(token, _ESCAPED_QUOTE)
+    def _escaped(self, start: int, text: str) -> None:
+        self._literal(start, text, _ESCAPED_QUOTE)
 
-    def _literal(self, token: re.Match[str], body: re.Pattern[str]) -> None:
+    def _literal(self, start: int, text: str, body: re.Pattern[str]) -> None:
         # The server would go on with a literal that has another behind a line break.
         # psql reads line by line and never notices, so this does not either.
-        end = self._closed(token, body, "a string")
+        end = self._closed(start, text, body, "a string")
         while self._source.text.startswith("'", end):
             again = body.match(self._source.text, end + 1)
             if not again:
-                raise self._error(token.start(), "a string is not closed")
+                raise self._error(start, "a string is not closed")
             end = again.end()
-        self._take(token.start(), end, "'")
+        self._take(start, end, "'")
 
-    def _identifier(self, token: re.Match[str]) -> None:
-        end = self._closed(token, _IDENTIFIER_END, "a quoted name")
+    def _identifier(self, start: int, text: str) -> None:
+        end = self._closed(start, text, _IDENTIFIER_END, "a quoted name")
         while self._source.text.startswith('"', end):
             again = _IDENTIFIER_END.match(self._source.text, end + 1)
             if not again:
-                raise self._error(token.start(), "a quoted name is not closed")
+                raise self._error(start, "a quoted name is not closed")
             end = again.end()
-        self._take(token.start(), end, self._source.text[token.start() : end])
+        self._take(start, end, self._source.text[start:end])
 
-    def _dollar(self, token: re.Match[str]) -> None:
-        end = self._source.text.find(token[0], token.end())
+    def _dollar(self, start: int, text: str) -> None:
+        end = self._source.text.find(text, start + len(text))
         if end < 0:
-            raise self._error(token.start(), f"{token[0]} is not closed")
-        self._take(token.start(), end + len(token[0]), "'")
+            raise self._error(start, f"{text} is not closed")
+        self._take(start, end + len(text), "'")
 
-    def _closed(self, token: re.Match[str], body: re.Pattern[str], what: str) -> int:
-        closed = body.match(self._source.text, token.end())
+    def _closed(self, start: int, text: str, body: re.Pattern[str], what: str) -> int:
+        closed = body.match(self._source.text, start + len(text))
         if not closed:
-            raise self._error(token.start(), f"{what} is not closed")
+            raise self._error(start, f"{what} is not closed")
         return closed.end()
 
-    def _word(self, token: re.Match[str]) -> None:
-        word = token[0].lower()
-        self._take(token.start(), token.end(), word)
+    def _word(self, start: int, text: str) -> None:
+        word = text.lower()
+        self._take(start, start + len(text), word)
         if self._words < 4:  # noqa: PLR2004 - create or replace function
             self._leading += word[0] if word in _LEADING else " "
             self._is_routine = self._leading.startswith(_ROUTINE)
@@ -415,28 +417,28 @@ class Scanner:
         elif word == "end" and self._blocks:
             self._blocks -= 1
 
-    def _number(self, token: re.Match[str]) -> None:
-        self._take(token.start(), token.end(), token[0])
+    def _number(self, start: int, text: str) -> None:
+        self._take(start, start + len(text), text)
 
-    def _colons(self, token: re.Match[str]) -> None:
-        self._take(token.start(), token.end(), token[0])
+    def _colons(self, start: int, text: str) -> None:
+        self._take(start, start + len(text), text)
 
-    def _variable(self, token: re.Match[str]) -> None:
-        name = token[0][1:].strip("'\"{?}")
-        left = len(self._source.text) - token.end()
+    def _variable(self, start: int, text: str) -> None:
+        name = text[1:].strip("'\"{?}")
+        left = len(self._source.text) - start - len(text)
         self._expanding = [inner for inner in self._expanding if left >= inner[0]]
-        value = self._expansion(token[0])
-        is_plain = token[0][1] not in "'\"{"
+        value = self._expansion(text)
+        is_plain = text[1] not in "'\"{"
         nested = is_plain and any(inner[1] == name for inner in self._expanding)
         if value is None or nested:
             # It goes to the server as it is.
-            self._take(token.start(), token.end(), token[0])
+            self._take(start, start + len(text), text)
             return
-        self._source.replace(token.start(), token.end(), value)
+        self._source.replace(start, start + len(text), value)
         if is_plain:
             self._expanding.append((left, name))
         else:
-            self._take(token.start(), token.start() + len(value), "'")
+            self._take(start, start + len(value), "'")
 
     def _expansion(self, reference: str) -> str | None:
         if not self.is_active:
@@ -451,18 +453,18 @@ class Scanner:
             return quoting.literal(value)
         return quoting.identifier(value) if reference[1] == '"' else value
 
-    def _backslash(self, token: re.Match[str]) -> None:
-        if len(token[0]) > 1:
-            self._source.replace(token.start(), token.end(), token[0][1])
-            self._take(token.start(), token.start() + 1, token[0][1])
-            if token[0] == "\\;":
+    def _backslash(self, start: int, text: str) -> None:
+        if len(text) > 1:
+            self._source.replace(start, start + len(text), text[1])
+            self._take(start, start + 1, text[1])
+            if text == "\\;":
                 self._is_several = True
                 self._forget_words()
             return
-        command = _COMMAND.match(self._source.text, token.start())
+        command = _COMMAND.match(self._source.text, start)
         assert command is not None  # noqa: S101 - it begins with a backslash
-        self._command, self._position = token.start(), command.end()
-        self._found = Command(command[1], self._where(token.start()))
+        self._command, self._position = start, command.end()
+        self._found = Command(command[1], self._where(start))
 
     def _argument(self, token: re.Match[str]) -> str:
         if token["quoted"]:
@@ -497,19 +499,22 @@ class Scanner:
             raise self._error(self._command, f"{found[0]} is no character of its own")
         return chr(code)
 
-    def _other(self, token: re.Match[str]) -> None:
-        character = token[0]
-        if character == ";" and not self._parentheses and not self._blocks:
-            self._position = token.end()
+    def _other(self, start: int, text: str) -> None:
+        if text == ";" and not self._parentheses and not self._blocks:
+            self._position = start + len(text)
             if self.is_active:
                 self._found = self.take_statement()
             else:
                 self._forget_words()
             return
-        self._take(token.start(), token.end(), character)
-        if character == "(":
+        self._take(start, start + len(text), text)
+        if text == "(":
             self._parentheses += 1
-        elif character == ")" and self._parentheses:
+            if self._is_routine or " " in self._leading:
+                # What comes is none of the words by which psql knows a routine.
+                dull = _DULL.match(self._source.text, self._end)
+                self._end = self._position = dull.end() if dull else self._end
+        elif text == ")" and self._parentheses:
             self._parentheses -= 1
 
     def _take(self, start: int, end: int, token: str) -> None:
