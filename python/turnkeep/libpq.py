@@ -38,16 +38,8 @@ _SQLSTATE_ALONE = 3
 """Of PQsetErrorVerbosity."""
 _CHUNK = 1_000_000
 """Bytes of COPY data in one piece."""
-_FIELDS = {
-    "severity": "S",
-    "sqlstate": "C",
-    "message_primary": "M",
-    "message_detail": "D",
-    "message_hint": "H",
-    "context": "W",
-    "statement_position": "P",
-}
-"""Attributes of a diagnostic, and libpq's codes for them."""
+_FIELDS = tuple(b"SCMDHWP")
+"""libpq's codes for the parts of a diagnostic, in their order."""
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     # The result, then the arguments.
     "PQbackendPID": (c_int, c_void_p),
@@ -184,13 +176,20 @@ class Result:
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Give the rows: booleans, numbers and arrays of text as Python's."""
-        columns = range(self.nfields)
-        types = [self._pq.PQftype(self._pointer, column) for column in columns]
-        readers = [_READERS.get(each, str) for each in types]
+        pq, pointer = self._pq, self._pointer
+        readers = [
+            (column, _READERS.get(pq.PQftype(pointer, column), str))
+            for column in range(self.nfields)
+        ]
         return [
             tuple(
-                None if (text := self.text(row, column)) is None else read(text)
-                for column, read in zip(columns, readers, strict=True)
+                [
+                    read(value.decode())
+                    if (value := pq.PQgetvalue(pointer, row, column))
+                    or not pq.PQgetisnull(pointer, row, column)
+                    else None
+                    for column, read in readers
+                ]
             )
             for row in range(self.ntuples)
         ]
@@ -205,6 +204,7 @@ class Connection:
         self._listen: Callable[[Diagnostic], None] | None = None
         # libpq keeps the pointer only.
         self._receiver = _NOTICE_RECEIVER(self._receive)
+        self._poll = select.poll()
         pq.PQsetNoticeReceiver(pointer, self._receiver, None)
         pq.PQsetnonblocking(pointer, 1)
 
@@ -383,9 +383,8 @@ class Connection:
 
     def _wait(self, events: int, seconds: float | None = None) -> bool:
         """Wait for the server, and read what it has sent; False: time is up."""
-        poll = select.poll()
-        poll.register(self._pq.PQsocket(self._pointer), events)
-        found = poll.poll(None if seconds is None else seconds * 1000)
+        self._poll.register(self._pq.PQsocket(self._pointer), events)
+        found = self._poll.poll(None if seconds is None else seconds * 1000)
         if found and found[0][1] & ~select.POLLOUT:
             self._require(self._pq.PQconsumeInput(self._pointer))
         return bool(found)
@@ -568,15 +567,8 @@ def _options(pq: Any, first: int) -> Iterator[tuple[str, str | None, str | None]
 
 
 def _diagnostic(pq: Any, result: int) -> Diagnostic:
-    found = {
-        name: pq.PQresultErrorField(result, ord(code)) for name, code in _FIELDS.items()
-    }
-    return Diagnostic(
-        **{
-            name: None if text is None else text.decode(errors="replace")
-            for name, text in found.items()
-        }
-    )
+    found = [pq.PQresultErrorField(result, code) for code in _FIELDS]
+    return Diagnostic(*(text and text.decode(errors="replace") for text in found))
 
 
 def _array(text: str) -> list[str | None]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from turnkeep import libpq
 from turnkeep.lean import TYPE_CHECKING, NamedTuple
-from turnkeep.libpq import FATAL_ERROR, IDLE
+from turnkeep.libpq import FATAL_ERROR, IDLE, TUPLES_OK
 from turnkeep.sqitch.errors import (
     BlockedError,
     RegistryError,
@@ -48,8 +48,6 @@ LONGEST_MESSAGE = 1_000_000
 """Characters: the server parses a message as a whole before it begins."""
 _NO_LOCK = ("55P03", "40P01")
 """SQLSTATEs: a lock is not to be had in time, a deadlock."""
-_LEXED_OTHERWISE = ("standard_conforming_strings", "backslash_quote", "client_encoding")
-"""Settings that change how the server reads what follows in the same message."""
 _TALKS = re.compile(
     r"(?!(?:create|alter|comment|grant|revoke)\b(?!.*\b(?:if|cascade)\b))"
 )
@@ -176,7 +174,7 @@ class Messages:
             ):
                 self.put(_SEPARATOR)
             self.add(part)
-            if any(each in statement.sql.lower() for each in _LEXED_OTHERWISE):
+            if script.changes_lexing:
                 self.flush()
 
     def mark(self, then: Callable[[], None]) -> None:
@@ -207,11 +205,7 @@ class Messages:
                     failure = result.error
                     continue
                 part = parts[index]
-                if part.output:
-                    self.rows = result.command_tuples or result.ntuples
-                    part.output.rows(result)
-                if part.then:
-                    part.then()
+                self._take(part, result)
                 # A single part may be several statements.
                 index = min(index + 1, len(parts) - 1)
                 self._running = parts[index]
@@ -234,6 +228,15 @@ class Messages:
             if self.is_shared and (is_ours or is_unparsed):
                 raise NotSharedError from failure
             raise self.failure(failure, parts[index], before)
+
+    def _take(self, part: Part, result: Result) -> None:
+        """Do what is to be done with what the server has answered to a part."""
+        if part.output and result.status == TUPLES_OK:
+            part.output.rows(result)
+        if part.script and part.script.is_dynamic:
+            self.rows = result.command_tuples or result.ntuples
+        if part.then:
+            part.then()
 
     def fetch(self, part: Part) -> list[Result]:
         """Run a statement, and give its results."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import enum
 import re
+from functools import cached_property
 
-from turnkeep.lean import TYPE_CHECKING, NamedTuple
+from turnkeep.lean import TYPE_CHECKING
 from turnkeep.sqitch import identity
 from turnkeep.sqitch.actions import Connect, CopyFile, Send
 from turnkeep.sqitch.errors import NeedsPsqlError, ScriptError
@@ -61,7 +62,9 @@ _KEEPS_SESSION = re.compile(
 """What leaves nothing behind in the session, and runs no function that could."""
 _PREPARE = ("prepare", "transaction")
 _PREPARED = ("prepare", "deallocate", "discard")
-_CONTROL_WORDS = ("begin", "start", "commit", "end", "rollback", "abort")
+_CONTROL_WORDS = {"begin", "start", "commit", "end", "rollback", "abort"}
+_LEXED_OTHERWISE = ("standard_conforming_strings", "backslash_quote", "client_encoding")
+"""Settings that change how the server reads what follows in the same message."""
 
 
 class Control(enum.Enum):
@@ -72,32 +75,45 @@ class Control(enum.Enum):
     ROLLBACK = "rollback"
 
 
-class Script(NamedTuple):
+class Script:
     """A script that was read and understood."""
 
-    file: str
-    hash: str
-    text: str
-    variables: Mapping[str, str]
-    """psql's, before the script changes them."""
-    statements: tuple[Statement, ...]
-    """All there are, or, where only the run can tell, all that there may be."""
-    is_dynamic: bool
-    """Whether it has to be read again while it runs."""
-    separate: str | None
-    """Why it cannot run inside the engine's transaction, None when it can."""
-    client: str | None
-    """The psql that has to run it, None when the engine can."""
+    def __init__(  # noqa: PLR0913 - what reading it has found
+        self,
+        file: str,
+        *,
+        hash: str,  # noqa: A002 - Sqitch's word
+        text: str,
+        variables: Mapping[str, str],
+        statements: tuple[Statement, ...],
+        is_dynamic: bool,
+        separate: str | None,
+        client: str | None,
+    ) -> None:
+        """Keep what was found, and the text in lower case to look for words in."""
+        self.file, self.hash, self.text = file, hash, text
+        self.lower = text.lower()
+        self.variables = variables
+        """psql's, before the script changes them."""
+        self.statements = statements
+        """All there are, or, where only the run can tell, all that there may be."""
+        self.controls = [control(each) for each in statements]
+        self.is_dynamic = is_dynamic
+        """Whether it has to be read again while it runs."""
+        self.separate = separate
+        """Why it cannot run inside the engine's transaction, None when it can."""
+        self.client = client
+        """The psql that has to run it, None when the engine can."""
 
     @property
     def has_rollback(self) -> bool:
         """Tell whether it rolls a transaction of its own back."""
-        return any(control(each) is Control.ROLLBACK for each in self.statements)
+        return Control.ROLLBACK in self.controls
 
     @property
     def goes_on_after_rollback(self) -> bool:
         """Tell whether something follows when it rolls a transaction back."""
-        return any(control(each) is Control.ROLLBACK for each in self.statements[:-1])
+        return Control.ROLLBACK in self.controls[:-1]
 
     @property
     def adds_enum_value(self) -> bool:
@@ -107,20 +123,24 @@ class Script(NamedTuple):
     @property
     def mentions_advisory_locks(self) -> bool:
         """Tell whether it may take locks that only a session's end would release."""
-        return "advisory" in self.text.lower() or self.is_dynamic
+        return "advisory" in self.lower or self.is_dynamic
 
     @property
     def mentions_constraints(self) -> bool:
         """Tell whether it may say when constraints are checked."""
-        return self.is_dynamic or "constraints" in self.text.lower()
+        return self.is_dynamic or "constraints" in self.lower
 
     @property
     def mentions_prepared(self) -> bool:
         """Tell whether it may leave prepared statements, or take the engine's away."""
-        text = self.text.lower()
-        return self.is_dynamic or any(each in text for each in _PREPARED)
+        return self.is_dynamic or any(each in self.lower for each in _PREPARED)
 
     @property
+    def changes_lexing(self) -> bool:
+        """Tell whether it may change how the server reads what follows in a message."""
+        return self.is_dynamic or any(each in self.lower for each in _LEXED_OTHERWISE)
+
+    @cached_property
     def shares_messages(self) -> bool:
         """Tell whether it can be sent in one message with other scripts."""
         return not (
@@ -131,12 +151,12 @@ class Script(NamedTuple):
                 or each.is_several
                 or each.tokens[:1] == ("copy",)
                 # Modes have to be set before anything else is said.
-                or (control(each) is Control.BEGIN and transaction_modes(each))
-                for each in self.statements
+                or (step is Control.BEGIN and transaction_modes(each))
+                for each, step in zip(self.statements, self.controls, strict=True)
             )
         )
 
-    @property
+    @cached_property
     def keeps_session(self) -> bool:
         """Tell whether nothing in it can change the session that it runs in."""
         return not self.is_dynamic and all(
@@ -170,7 +190,7 @@ def load(
             raise
         reason = f"{error.where}: {error.message} here"
     return Script(
-        file=file,
+        file,
         hash=identity.script_hash(content),
         text=text,
         variables=variables,
@@ -202,6 +222,8 @@ def control(statement: Statement) -> Control | None:
 
 def transaction_modes(statement: Statement) -> str:
     """Give what follows ``begin`` or ``start transaction``, for ``set transaction``."""
+    if len(statement.tokens) == 1:
+        return ""
     return re.sub(
         r"^(?:begin(?:\s+(?:work|transaction))?|start\s+transaction)\b\s*",
         "",
