@@ -12,6 +12,7 @@ import pytest
 from turnkeep.libpq import Connection
 from turnkeep.sqitch import server
 from turnkeep.sqitch.engine import Engine
+from turnkeep.sqitch.messages import LONGEST_MESSAGE
 from turnkeep.sqitch.project import open_project
 from turnkeep.sqitch.report import TextReport
 
@@ -150,11 +151,13 @@ def test_changes_share_a_message_but_not_a_failure(four: Workspace, case: str) -
     ]
 
 
+@pytest.mark.parametrize("first", ["", f"do '-- {LONGEST_MESSAGE * 'a'}\nbegin end';"])
 @pytest.mark.parametrize("case", DEPLOYS)
 def test_a_single_transaction_knows_which_change_has_failed(
-    four: Workspace, case: str
+    four: Workspace, case: str, first: str
 ) -> None:
     text, error = DEPLOYS[case]
+    four.write("deploy/a.sql", f"create table a ();\n{first}")
     four.write("deploy/c.sql", text)
     result = four.run("turnkeep", "deploy", "--single-transaction")
     assert result.code == 2
@@ -178,20 +181,52 @@ def test_a_change_that_does_not_get_its_locks_is_tried_again_and_the_rest_goes_o
     assert four.run("turnkeep", "deploy").code == 0
 
 
-@pytest.mark.parametrize("between", ["create table c ();", "vacuum;"])
+@pytest.mark.parametrize(
+    ("between", "option"),
+    [
+        ("create table c ();", ()),
+        ("vacuum;", ()),
+        ("create table c ();", ("--single-transaction",)),
+    ],
+)
 def test_a_script_may_take_the_prepared_statements_away_where_nobody_sees_it(
-    four: Workspace, between: str
+    four: Workspace, between: str, option: tuple[str, ...]
 ) -> None:
-    four.write(
-        "deploy/a.sql",
-        "create function forget() returns void language plpgsql as\n"
-        "'begin execute ''deal'' || ''locate all''; end';",
-    )
+    forget = "do 'begin execute ''deal'' || ''locate all''; end';"
+    four.write("deploy/b.sql", forget)
     four.write("deploy/c.sql", between)
-    four.write("deploy/d.sql", "select forget();")
-    result = four.run("turnkeep", "deploy", "--no-verify")
+    four.write("deploy/d.sql", f"{forget}\n-- again")
+    for name in NAMES:
+        four.write(f"revert/{name}.sql", forget)
+    result = four.run("turnkeep", "deploy", "--no-verify", *option)
     assert result.code == 0, result.stderr
     assert events(four) == [("deploy", name) for name in NAMES]
+    result = four.run("turnkeep", "revert", "-y")
+    assert result.code == 0, result.stderr
+    assert events(four)[4:] == [("revert", name) for name in reversed(NAMES)]
+
+
+def test_a_script_of_a_single_transaction_sees_what_is_recorded_before_it(
+    four: Workspace,
+) -> None:
+    four.write("deploy/c.sql", "create table c as select change from sqitch.changes;")
+    assert four.run("turnkeep", "deploy", "--single-transaction").code == 0
+    assert four.rows("select change from c order by change") == [("a",), ("b",)]
+
+
+def test_a_tag_of_a_single_transaction_comes_between_its_change_and_the_next(
+    workspace: Workspace,
+) -> None:
+    workspace.plan("a", "b", "@v1", "c", "d", "@v2")
+    for name in NAMES:
+        workspace.table(name)
+    assert workspace.run("turnkeep", "deploy", "--single-transaction").code == 0
+    found = workspace.rows(
+        "select change as name, committed_at from sqitch.changes union all"
+        " select tag, committed_at from sqitch.tags order by committed_at"
+    )
+    assert [name for name, _ in found] == ["a", "b", "@v1", "c", "d", "@v2"]
+    assert [name for _, name in events(workspace)] == [*NAMES]
 
 
 @pytest.mark.parametrize("option", [(), ("--single-transaction",)])
