@@ -62,26 +62,29 @@ begin
 
     -- Those that were not found for the longest time, as many as are too much.
     if v_excess > 0 then
-        with oldest as (
-            select e.owner_id, e.key, e.size_bytes, e.active_at
-            from turnkeep.responses as e
-            where e.expires_at > now()
-            order by e.active_at, e.key
-            limit v_max_entries - least(v_expired_count, v_max_entries - 1)
-            for update skip locked
-        ),
-        doomed as (
-            select o.owner_id, o.key, sum(o.size_bytes) over (
-                order by o.active_at, o.key
-            ) - o.size_bytes as bytes_before
-            from oldest as o
-        ),
-        evicted as (
+        with evicted as (
             delete from turnkeep.responses as r
-            using doomed as d
-            where r.owner_id = d.owner_id
-              and r.key = d.key
-              and d.bytes_before < v_excess
+            where r.ctid = any (
+                array(
+                    select d.ctid
+                    from (
+                        select o.ctid, sum(o.size_bytes) over (
+                            order by o.active_at, o.key
+                        ) - o.size_bytes as bytes_before
+                        from (
+                            select e.ctid, e.key, e.size_bytes, e.active_at
+                            from turnkeep.responses as e
+                            where e.expires_at > now()
+                            order by e.active_at, e.key
+                            limit v_max_entries - least(
+                                v_expired_count, v_max_entries - 1
+                            )
+                            for update skip locked
+                        ) as o
+                    ) as d
+                    where d.bytes_before < v_excess
+                )
+            )
             returning r.size_bytes
         )
         select count(*), coalesce(sum(e.size_bytes), 0) into v_evicted_count, v_excess

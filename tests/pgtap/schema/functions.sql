@@ -1,7 +1,7 @@
 -- What holds for every function, present and future.
 begin;
 
-select plan(26);
+select plan(27);
 
 create temporary view ours as
 select
@@ -259,6 +259,16 @@ select set_eq(
     ('upsert_files', 'storage_deletions', 's')
     $$,
     'each use of a table names the owner of the rows, but for these'
+);
+
+select set_eq(
+    $$
+    select o.proname::text from ours as o
+    where o.prosrc ~ '\m(\w+) as \(\s+select\M.*\mdelete from \S+ as \w+\s+using \1 as\M'
+    $$,
+    -- It has an index for either way of the join.
+    array['forget_owner'],
+    'what is deleted goes by its place: a join may look for all of it for every row'
 );
 
 select is_empty(
