@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ from redis import Redis
 
 from support.health import BOUND, PATIENCE, check, message, status, statuses
 from support.proxy import proxied
-from support.redis import running_redis
 from support.redis_server import redis_server
 from turnkeep.cache.redis import COUNTS
 from turnkeep.errors import Misconfigured
@@ -22,24 +20,22 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.requires_redis
-def test_redis_that_goes_is_a_warning(database: str) -> None:
-    with running_redis() as (url, process):
-        with Redis.from_url(url) as client:
+def test_redis_that_goes_is_a_warning(database: str, tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        with Redis.from_url(server.url) as client:
             client.hincrby(COUNTS, "threads hit", 3)
-        report = check(database, redis_url=f"{url}?decode_responses=true")
+        report = check(database, redis_url=f"{server.url}?decode_responses=true")
         assert report.status == "ok"
         assert message(report, "redis").startswith("Redis ")
         assert report.components["redis"].finding.details["lookups"] == {
             "threads hit": 3
         }
-        process.send_signal(signal.SIGSTOP)
+        server.freeze()
         began = time.monotonic()
-        hanging = check(database, redis_url=url, seconds=PATIENCE)
+        hanging = check(database, redis_url=server.url, seconds=PATIENCE)
         assert time.monotonic() - began < BOUND
-        process.send_signal(signal.SIGCONT)
-        process.terminate()
-        process.wait()
-        gone = check(database, redis_url=url)
+        server.stop()
+        gone = check(database, redis_url=server.url)
     for report in (hanging, gone):
         assert report.status == "warning"
         assert statuses(report) == {"redis": "failed"}
