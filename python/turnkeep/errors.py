@@ -94,12 +94,12 @@ class Closed(CallError):
     """The client was closed before the call."""
 
 
-class Unreachable(Unavailable):
-    """The first connection of all failed: most likely something is named wrongly."""
-
-
-class Unanswered(Unreachable):
+class Unanswered(Unavailable):
     """Nobody answered the first attempt at all; whoever is to may be starting."""
+
+
+class Unreachable(CallError):
+    """The first connection of all was refused: something is named wrongly."""
 
 
 BY_SQLSTATE: dict[str, type[CallError]] = {

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from turnkeep.errors import CallError, Unanswered, Unavailable, Unreachable
+from turnkeep.errors import CallError, Unanswered, Unavailable
 from turnkeep.replies import AppendedTurn, LinkedFiles
 
 if TYPE_CHECKING:
@@ -109,8 +109,6 @@ class Attempts:
         match error:
             case Unanswered():
                 return min(budget, START_SECONDS)
-            case Unreachable():
-                return None
             case Unavailable():
                 return budget
         return None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from click.testing import CliRunner
+from psycopg.conninfo import make_conninfo
 
 from support.marks import require
 from support.redis_server import redis_server
@@ -23,7 +24,7 @@ from turnkeep.calls import append_turn, get_thread, list_events, pump_events
 from turnkeep.cli import pumping
 from turnkeep.cli.group import cli
 from turnkeep.client import AsyncClient, Client
-from turnkeep.errors import Unavailable
+from turnkeep.errors import Unavailable, Unreachable
 from turnkeep.monitor import AsyncListener, Listener, follow, follow_async, pump
 from turnkeep.replies import PumpedEvents
 
@@ -130,6 +131,24 @@ def test_a_pump_stops_when_it_is_told_to(client: Client) -> None:
     rounds = pump(client, wait=lambda _: None, is_stopping=lambda: bool(stop))
     stop.extend(True for pumped in rounds if pumped.events)
     assert stop == [True]
+
+
+def test_a_database_that_is_away_is_asked_again_and_one_that_refuses_is_not(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Waited(Exception):
+        pass
+
+    def wait(_: float) -> None:
+        raise Waited
+
+    monkeypatch.setattr(exchange, "START_SECONDS", 0)
+    for url, kind in (
+        ("host=127.0.0.1 port=1", Waited),
+        (make_conninfo(database, user="nobody_of_that_name"), Unreachable),
+    ):
+        with Client(url) as client, pytest.raises(kind):
+            next(pump(client, wait=wait))
 
 
 @pytest.mark.bare

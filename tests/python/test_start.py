@@ -21,7 +21,14 @@ from turnkeep.calls import get_thread
 from turnkeep.client import Client, connect, connect_async
 from turnkeep.embedded.account import Account
 from turnkeep.embedded.throwaway import FORGETFUL, throwaway
-from turnkeep.errors import Forbidden, NotDeployed, Unanswered, Unavailable, Unreachable
+from turnkeep.errors import (
+    CallError,
+    Forbidden,
+    NotDeployed,
+    Unanswered,
+    Unavailable,
+    Unreachable,
+)
 from turnkeep.transports import postgresql
 
 if TYPE_CHECKING:
@@ -92,10 +99,10 @@ def test_a_server_that_starts_is_waited_for(
         ).wait()
 
     server = Thread(target=run)
-    seen: list[type[Unavailable]] = []
+    seen: list[type[CallError]] = []
     unreachable = postgresql.unreachable
 
-    def note(*arguments: Any) -> Unavailable:
+    def note(*arguments: Any) -> CallError:
         """Let the server get on once the client has met it as it is."""
         error = unreachable(*arguments)
         if not seen:
@@ -191,7 +198,6 @@ def test_who_is_not_let_in_hears_so_at_once(database: str, make: Any) -> None:
         client = make(make_conninfo(database, **wrong))
         with pytest.raises(Unreachable, match=next(iter(wrong.values()))) as raised:
             ask(client)
-        assert type(raised.value) is Unreachable
         assert raised.value.hint
         assert client.retries == 0
 
@@ -204,7 +210,7 @@ def test_a_password_that_is_missing_or_wrong_is_told_at_once(
     client = make(make_conninfo(guarded, password=password))
     with pytest.raises(Unreachable, match="password") as raised:
         ask(client)
-    assert (type(raised.value), raised.value.sqlstate) == (Unreachable, "28P01")
+    assert raised.value.sqlstate == "28P01"
     assert client.retries == 0
 
 

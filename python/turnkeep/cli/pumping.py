@@ -60,8 +60,8 @@ def pump_command(
     Supabase Realtime is, private broadcasts. Several pumps may run: one is the leader,
     and when it ends another goes on; turnkeep serve does it, too. Hints may be lost,
     events may not: what listeners read is the stream. While the database is away, it
-    goes on trying; with --once it ends with exit code 2. SIGTERM and Ctrl-C end it
-    after the round that it is at, with exit code 0.
+    goes on trying; with --once, or when it is refused, it ends with exit code 2.
+    SIGTERM and Ctrl-C end it after the round that it is at, with exit code 0.
 
     \b
       turnkeep pump

@@ -210,6 +210,8 @@ def pump(
 
     Any number of pumps may run; the database lets one at a time be the leader. While
     the database does not answer, rounds fail, are logged as warnings and tried again.
+
+    :raises turnkeep.errors.CallError: the database refuses
     """
     while not is_stopping():
         try:

@@ -210,7 +210,7 @@ class LazyPool:
         """Make the pool; one that was there belongs to the process that opened it."""
         self._lock = Lock()
         self._is_open = False
-        self._failure: Unavailable | None = None
+        self._failure: CallError | None = None
         self.pool = ConnectionPool[Any](
             **self._description, reconnect_failed=self._connect_again
         )
@@ -224,7 +224,7 @@ class LazyPool:
     def get(self) -> ConnectionPool[Any]:
         """Give the pool, open.
 
-        :raises turnkeep.errors.Unavailable: the first connection of all failed
+        :raises turnkeep.errors.CallError: the first connection of all failed
         """
         if not self._is_open:
             known = self._failure
@@ -267,7 +267,7 @@ class AsyncLazyPool:
         """Make the pool; one that was there belongs to the process that opened it."""
         self._lock = asyncio.Lock()
         self._is_open = False
-        self._failure: Unavailable | None = None
+        self._failure: CallError | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._kept = asyncio.Event()
         self._connections: WeakSet[psycopg.AsyncConnection[Any]] = WeakSet()
@@ -309,7 +309,7 @@ class AsyncLazyPool:
     async def get(self) -> AsyncConnectionPool[Any]:
         """Give the pool, open.
 
-        :raises turnkeep.errors.Unavailable: the first connection of all failed
+        :raises turnkeep.errors.CallError: the first connection of all failed
         """
         if not self._is_open:
             known = self._failure
@@ -492,7 +492,7 @@ def is_loss(error: CallError) -> bool:
     return sqlstate is None or sqlstate.startswith(("08", "57P"))
 
 
-def raise_news(known: Unavailable | None, failure: Unavailable | None) -> None:
+def raise_news(known: CallError | None, failure: CallError | None) -> None:
     """Raise what another call has met while this one waited for it.
 
     One after the other, many would wait for a time limit each.
@@ -501,7 +501,7 @@ def raise_news(known: Unavailable | None, failure: Unavailable | None) -> None:
         raise copy(failure) from failure.__cause__
 
 
-def unreachable(cause: psycopg.Error, conninfo: str) -> Unavailable:
+def unreachable(cause: psycopg.Error, conninfo: str) -> CallError:
     """Give the failure of a first connection as one of ours.
 
     psycopg does not tell the SQLSTATE of a refusal: it takes another connection.
