@@ -163,14 +163,9 @@ class AsyncRedis:
     def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
         """Say where it is, as `Redis` does."""
         redis = library()
-        from redis.asyncio import Redis as AsyncServer  # noqa: PLC0415  an extra
-        from redis.asyncio.retry import Retry  # noqa: PLC0415
-
         self._full = redis.exceptions.OutOfMemoryError
         self._errors = (redis.RedisError, OSError)
-        # One timeout bounds a command in all. The library's own, around what it sends,
-        # may swallow its end: on Python 3.11 `asyncio.wait_for` does.
-        self._server = opened(AsyncServer, url, limits(Retry, None))
+        self._server = unbounded(url)
         self._timeout = timeout
         self._breaker = Breaker()
 
@@ -237,6 +232,21 @@ def opened(kind: Any, url: str, options: dict[str, Any]) -> Any:
     # Replies are bytes, whatever the URL asks for.
     client.connection_pool.connection_kwargs["decode_responses"] = False
     return client
+
+
+def unbounded(url: str) -> Any:
+    """Make a client of the library for coroutines, each of whose commands you bound.
+
+    The library's own limits, around what it sends, may swallow the end of yours: on
+    Python 3.11 `asyncio.wait_for` does.
+
+    :raises turnkeep.errors.Misconfigured: that is no Redis URL, or there is no library
+    """
+    library()
+    from redis.asyncio import Redis as AsyncServer  # noqa: PLC0415  an extra
+    from redis.asyncio.retry import Retry  # noqa: PLC0415
+
+    return opened(AsyncServer, url, limits(Retry, None))
 
 
 class Deadline(threading.local):
@@ -336,10 +346,7 @@ def discard(attempt: Future[socket]) -> None:
 
 
 def limits(retry: Any, timeout: float | None) -> dict[str, Any]:
-    """Give the options of a client that tries once, and waits for `timeout`.
-
-    None: whoever sends a command bounds it.
-    """
+    """Give the options of a client that tries once, and waits for `timeout`."""
     from redis.backoff import NoBackoff  # noqa: PLC0415  an extra
 
     return {

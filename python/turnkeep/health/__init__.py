@@ -50,6 +50,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 
 from turnkeep import __version__
+from turnkeep.cache.redis import unbounded
 from turnkeep.health import checks
 from turnkeep.health.checks import Finding
 from turnkeep.health.sessions import Sessions
@@ -137,7 +138,7 @@ class Health:
         :raises turnkeep.errors.Misconfigured: what names Redis is no Redis URL
         """
         if redis_url is not None:
-            checks.redis_at(redis_url)
+            unbounded(redis_url)
         self.sessions = Sessions(conninfo, seconds=0.75 * seconds)
         self._client = client
         self._redis_url = redis_url

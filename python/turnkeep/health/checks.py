@@ -243,7 +243,7 @@ async def check_redis(url: str | None) -> Finding:
     """Ask Redis for an answer."""
     if url is None:
         return Finding("off", "not used")
-    client = redis_at(url)
+    client = redis.unbounded(url)
     try:
         version = (await client.info("server"))["redis_version"]
         counted: dict[bytes, bytes] = await client.hgetall(redis.COUNTS)
@@ -282,18 +282,6 @@ def reason(error: psycopg.Error) -> str:
     # libpq asks, on an indented line, whether the server is running.
     said = [line for line in str(error).splitlines() if not line.startswith("\t")]
     return said[-1] if said else str(error)
-
-
-def redis_at(url: str) -> Any:
-    """Give a client of Redis that waits for a second, and connects when it is used.
-
-    :raises turnkeep.errors.Misconfigured: that is no Redis URL, or there is no library
-    """
-    redis.library()
-    from redis.asyncio import Redis  # noqa: PLC0415  an extra
-
-    timeouts = {"socket_connect_timeout": 1, "socket_timeout": 1}
-    return redis.opened(Redis, url, timeouts)
 
 
 def embedded_data(conninfo: str) -> Path | None:
