@@ -65,7 +65,7 @@ def demo_command(  # noqa: PLR0913  one for each option
     keep: bool,
     as_json: bool,
 ) -> None:
-    """Play real dialogues against Turnkeep, lose replies, and count what went wrong.
+    """Play real dialogues, lose replies, and count what went wrong.
 
     Several workers write the same conversations at once. A fifth of all calls are sent
     twice, as a client does after a lost reply. Files are linked, unlinked and cleaned

@@ -51,7 +51,7 @@ def export_command() -> None:
 @export_command.command("cron")
 @click.option("--remove", is_flag=True, help="Print what takes the jobs away again.")
 def cron(*, remove: bool) -> None:
-    """Print SQL that lets pg_cron do the database's part of `turnkeep sweep`.
+    """Print SQL for pg_cron: the database's part of turnkeep sweep.
 
     Run it in the database of Turnkeep, as the role that deployed it; pg_cron must be
     set up for that database. Running it again changes the jobs to what it says. The

@@ -66,7 +66,7 @@ def serve_command(  # noqa: PLR0913  one for each option
     token: str | None,
     pumps: bool,
 ) -> None:
-    """Serve /health, /ready, /live, /metrics and a page that shows it all.
+    """Serve /health, /ready, /live, /metrics and a page to look at.
 
     DATABASE is a postgresql:// URL; without it $TURNKEEP_DATABASE_URL, libpq's
     variables or the embedded server. Nothing in it is changed but how far listeners
