@@ -214,9 +214,7 @@ begin
             v_created_ids := v_upserted.created_ids;
             v_pinned := v_upserted.pinned;
 
-            if v_named_ids <> '{}'
-                or cardinality(v_pinned) < cardinality(v_upserted.file_ids)
-            then
+            if v_named_ids <> '{}' then
                 v_named_ids := turnkeep.named_files(
                     append_turn.messages, v_upserted.file_ids
                 );
