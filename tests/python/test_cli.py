@@ -58,3 +58,12 @@ def test_what_is_no_command(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int
 ) -> None:
     assert run(monkeypatch, *arguments) == code
+
+
+def test_the_list_of_commands_says_what_each_does_to_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--help") == 0
+    lines = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+    assert len(lines) == len(cli.COMMANDS)
+    assert [line for line in lines if line.endswith("...")] == []

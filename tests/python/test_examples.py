@@ -63,12 +63,10 @@ def test_the_python_example_runs_on_either_side_of_the_gateway(
 
 
 def test_the_async_example_uploads_a_file(database: str, tmp_path: Path) -> None:
-    (tmp_path / "ticket.pdf").write_bytes(b"%PDF")
     printed = play("chat_async.py", tmp_path, TURNKEEP_DATABASE_URL=database)
-    assert printed == "['ticket.pdf']\n"
-    assert [path.name[-4:] for path in (tmp_path / "objects").rglob("*.pdf")] == [
-        ".pdf"
-    ]
+    assert printed == "['chat_async.py']\n"
+    (stored,) = (tmp_path / "objects").rglob("*.py")
+    assert stored.read_bytes() == (EXAMPLES / "chat_async.py").read_bytes()
 
 
 def test_supabase_py_needs_nothing_of_ours(gateway: Gateway, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def setup(account: Account) -> Setup:
 def init_command(
     *, project: str, uri: str | None, properties: Properties, as_json: bool
 ) -> None:
-    """Begin a project here: sqitch.conf, sqitch.plan, deploy, revert, verify.
+    """Begin a project here: sqitch.conf, sqitch.plan, directories.
 
     \b
       turnkeep init shop --uri https://example.org/shop/
@@ -186,7 +186,7 @@ def add_command(  # noqa: PLR0913 - the options of the verb
     plan_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Add a change to the plan, and write its three scripts from templates.
+    """Add a change to the plan, and its three scripts from templates.
 
     \b
       turnkeep add tables/users -r schema -n 'Who may sign in.'
@@ -246,7 +246,7 @@ def rework_command(  # noqa: PLR0913 - the options of the verb
     plan_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Add a change again, to edit its scripts in place; a tag must lie between.
+    """Add a change again after a tag, to edit its scripts in place.
 
     \b
       turnkeep tag v1 -n 'Released.'
@@ -289,7 +289,7 @@ def tag_command(  # noqa: PLR0913 - the options of the verb
     plan_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Tag the last change of the plan, or another one; without a name list the tags.
+    """Tag the last change, or another; without a name list the tags.
 
     \b
       turnkeep tag
@@ -339,7 +339,7 @@ def bundle_command(  # noqa: PLR0913 - the options of the verb
     plan_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Copy configuration, plan and scripts into a directory, to be shipped.
+    """Copy configuration, plan and scripts into a directory.
 
     \b
       turnkeep bundle --dest-dir dist/database

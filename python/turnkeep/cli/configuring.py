@@ -86,7 +86,7 @@ def engine_command(
     verbose: int,
     as_json: bool,
 ) -> None:
-    """List, show, add, alter or remove what sqitch.conf says about an engine.
+    """List, show, add, alter or remove engines of sqitch.conf.
 
     \b
       turnkeep engine -v

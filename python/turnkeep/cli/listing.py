@@ -82,7 +82,7 @@ def log_command(  # noqa: PLR0913 - the options of the verb
     headers: bool,
     **options: Any,
 ) -> None:
-    """List what happened in the database: deploy, revert, fail, the newest first.
+    """List what happened in the database, the newest first.
 
     \b
       turnkeep log -n 5 postgresql://user@host/database
@@ -207,7 +207,7 @@ def show_command(  # noqa: PLR0913 - the options of the verb
     exists: bool,
     as_json: bool,
 ) -> None:
-    """Show a change or a tag as its identifier sees it, or one of its scripts.
+    """Show a change or a tag as it is hashed, or one of its scripts.
 
     \b
       turnkeep show change functions/append_turn

@@ -177,7 +177,7 @@ def verify_command(
     end: str | None,
     settings: Sequence[str],
 ) -> None:
-    """Run the verify scripts of what is deployed, and compare it with the plan.
+    """Run the verify scripts, and compare the database with the plan.
 
     \b
       turnkeep verify postgresql://user@host/database
@@ -203,7 +203,7 @@ def check_command(
     end: str | None,
     settings: Sequence[str],
 ) -> None:
-    """Compare the deploy scripts with those that were deployed: exit code 1 if edited.
+    """Say which deployed scripts were edited since: exit code 1.
 
     \b
       turnkeep check postgresql://user@host/database
@@ -221,7 +221,7 @@ def check_command(
 @on_database()
 @told
 def upgrade_command(work: Work, *, style: str) -> None:
-    """Bring an older registry to the release that this tool and Sqitch 1 write.
+    """Bring an older registry to the release that Sqitch 1 writes.
 
     \b
       turnkeep upgrade postgresql://user@host/database
@@ -270,7 +270,7 @@ def rebase_command(  # noqa: PLR0913 - the options of the verb
     max_wait: float,
     **options: Any,
 ) -> None:
-    """Revert to --onto (or everything), then deploy up to --upto (or everything).
+    """Revert to --onto, or all, then deploy up to --upto, or all.
 
     \b
       turnkeep rebase --onto @v1 postgresql://user@host/database
@@ -303,7 +303,7 @@ def checkout_command(  # noqa: PLR0913 - the options of the verb
     max_wait: float,
     **options: Any,
 ) -> None:
-    """Revert to the last common change, check a Git branch out, deploy its plan.
+    """Revert to what a Git branch shares, check it out, and deploy it.
 
     \b
       turnkeep checkout feature postgresql://user@host/database

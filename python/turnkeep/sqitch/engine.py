@@ -173,7 +173,7 @@ class Engine:
         return True
 
     def verify(self, start: str | None = None, end: str | None = None) -> None:
-        """Run the verify scripts of what is deployed, and compare it with the plan.
+        """Run the verify scripts, and compare the database with the plan.
 
         Raises VerifyFailedError when anything is wrong, after all was looked at.
         """
