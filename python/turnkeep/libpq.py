@@ -309,17 +309,20 @@ class Connection:
         message: str,
         patience: float = 60,
         look: Callable[[], None] | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Iterator[Result]:
         """Send a message, and give the results as they come. Raises Error.
 
         ``look`` is called when nothing has come for ``patience`` seconds, and again
-        when twice as long has passed.
+        when twice as long has passed; ``meanwhile`` as soon as all is sent.
         """
         pq, pointer = self._pq, self._pointer
         is_done = False
         try:
             self._require(pq.PQsendQuery(pointer, message.encode()))
             self._flush()
+            if meanwhile:
+                meanwhile()
             while True:
                 while pq.PQisBusy(pointer):
                     if not self._wait(select.POLLIN, patience) and look:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from turnkeep.libpq import Connection
-from turnkeep.sqitch import server
+from turnkeep.sqitch import server, verification
 from turnkeep.sqitch.engine import Engine
 from turnkeep.sqitch.messages import LONGEST_MESSAGE
 from turnkeep.sqitch.project import open_project
@@ -18,6 +18,9 @@ from turnkeep.sqitch.report import TextReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from turnkeep.sqitch.script import Kind, Script
 
     from .conftest import Workspace
 
@@ -284,3 +287,30 @@ def test_verify_scripts_share_a_message_but_not_their_failures(
     assert f"verify/b.sql:3: ERROR:  {error}" in result.stderr
     for name in ("a", "c", "d"):
         assert f"verify/{name}.sql:1: NOTICE:  in {name}" in result.stderr
+
+
+def test_the_next_verify_scripts_are_read_while_the_server_works(
+    four: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "AT_A_TIME", 1)
+    assert four.run("turnkeep", "deploy").code == 0
+    four.rows("create table held ()")
+    four.write("verify/a.sql", "table held;")
+    project = open_project(four.directory, target=four.url)
+    impatient = {"options": "-c statement_timeout=20s"}
+    conninfo = psycopg.conninfo.make_conninfo(four.url, **impatient)
+    with psycopg.connect(four.url) as holder, server.connect(conninfo) as connection:
+        holder.execute("lock table held")
+        said = io.StringIO()
+        engine = Engine(connection, project, TextReport(stdout=said))
+        engine.lock_wait = 0
+        load = engine.load_script
+
+        def releasing(path: Path, kind: Kind) -> Script:
+            if path.name == "b.sql":
+                holder.rollback()
+            return load(path, kind)
+
+        monkeypatch.setattr(engine, "load_script", releasing)
+        engine.verify()
+    assert [outcome for _, outcome, _ in outcomes(said.getvalue())] == ["ok"] * 4

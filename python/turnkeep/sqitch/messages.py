@@ -94,6 +94,8 @@ class Messages:
     long as it takes."""
     rows: int | None = None
     """How many rows the last statement of a script returned or changed."""
+    meanwhile: Callable[[], None] | None = None
+    """What is to be done once, while the server works."""
     is_shared: bool = False
     """Whether the scripts of several changes are in one message."""
     _size: int = 0
@@ -327,7 +329,10 @@ class Messages:
 
     def results(self, message: str) -> Iterator[Result]:
         """Send a message, and give the results as they come."""
-        return self.active.results(message, self.lock_wait / 4 or 1, self._look)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        return self.active.results(
+            message, self.lock_wait / 4 or 1, self._look, meanwhile
+        )
 
     def _look(self) -> None:
         """See who blocks what has been running for a while."""

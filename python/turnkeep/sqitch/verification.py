@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 
 from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch.errors import (
@@ -14,7 +15,7 @@ from turnkeep.sqitch.errors import (
 from turnkeep.sqitch.script import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from turnkeep.sqitch.plan import Change, Plan
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.registry import Deployed, Registry
     from turnkeep.sqitch.report import Report
     from turnkeep.sqitch.session import Session
+
+AT_A_TIME = 25
+"""Verify scripts that are read while the server runs those before."""
 
 
 class _Look(NamedTuple):
@@ -98,7 +102,38 @@ class Verification(NamedTuple):
         )
         errors = 0
         seen: set[int] = set()
-        shared: list[tuple[_Look, Script]] = []
+        looks = self._looks(changes, first, rework_tags, width, seen)
+        waiting: list[tuple[_Look, Script | ScriptError | None]] = []
+
+        def read_on() -> None:
+            waiting.extend(islice(looks, AT_A_TIME))
+
+        read_on()
+        while waiting:
+            now = waiting.copy()
+            waiting.clear()
+            self.session.meanwhile = read_on
+            errors += self._some(now)
+            self.session.meanwhile = None
+            if not waiting:
+                read_on()
+        for index, each in enumerate(planned, start=first):
+            if index not in seen:
+                self.report.begin("*", each.label, width)
+                self.report.end(ok=False, remark="Not deployed")
+                errors += 1
+        return errors
+
+    def _looks(
+        self,
+        changes: Sequence[Deployed],
+        first: int,
+        rework_tags: Mapping[str, Sequence[str]],
+        width: int,
+        seen: set[int],
+    ) -> Iterator[tuple[_Look, Script | ScriptError | None]]:
+        """Read on in the scripts; ``seen`` gets the places of changes in the plan."""
+        plan = self.project.plan
         for expected, change in enumerate(changes, start=first):
             index = plan.index_of(change.id)
             remarks: list[str] = []
@@ -112,21 +147,20 @@ class Verification(NamedTuple):
             if index is None or not plan.changes[index].is_reworked:
                 tags = rework_tags.get(change.id, ())
                 path = self.project.script("verify", change.name, tags)
-            look = _Look(change.label, width, remarks, path)
-            script = self._read(path)
+            yield _Look(change.label, width, remarks, path), self._read(path)
+
+    def _some(self, some: Sequence[tuple[_Look, Script | ScriptError | None]]) -> int:
+        """Verify some changes; give how many things are wrong."""
+        errors = 0
+        shared: list[tuple[_Look, Script]] = []
+        for look, script in some:
             if isinstance(script, Script) and script.shares_messages:
                 shared.append((look, script))
                 continue
             errors += self._in_turn(shared)
             shared.clear()
             errors += self._alone(look, script)
-        errors += self._in_turn(shared)
-        for index, each in enumerate(planned, start=first):
-            if index not in seen:
-                self.report.begin("*", each.label, width)
-                self.report.end(ok=False, remark="Not deployed")
-                errors += 1
-        return errors
+        return errors + self._in_turn(shared)
 
     def _read(self, path: Path | None) -> Script | ScriptError | None:
         """Read a verify script; give what is wrong with it, None when there is none."""
