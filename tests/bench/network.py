@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -54,11 +54,15 @@ def main(arguments: Sequence[str]) -> int:
         default=[0.0, 1.0, 5.0],
         help="there and back; 0: no network",
     )
+    parser.add_argument("--directory", type=Path, default=Path(gettempdir()))
     options = parser.parse_args(arguments)
     table = Table(title="Turns of 2 messages a second, and turns with 8 new files")
     table.add_column("there and back, a query of nothing included", no_wrap=True)
     rows: dict[str, list[str]] = {}
-    with throwaway(find_binaries("15"), DURABLE) as cluster, ExitStack() as stack:
+    with ExitStack() as stack:
+        cluster = stack.enter_context(
+            throwaway(find_binaries("15"), DURABLE, options.directory)
+        )
         near = prepared_database(cluster)
         for milliseconds in options.milliseconds:
             conninfo = near

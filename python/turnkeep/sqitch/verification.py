@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.report import Report
     from turnkeep.sqitch.session import Session
 
-AT_A_TIME = 25
+AT_A_TIME = 50
 """Verify scripts that are read while the server runs those before."""
 
 
