@@ -2,6 +2,8 @@
 
 An application is seldom on its database's machine. Here each piece that either sends
 arrives later by half of the time there and back; the ways take turns in rounds.
+`support.proxy` fails as networks do, and over TCP: its loop counts whole milliseconds,
+and this server listens at a socket of its directory alone.
 """
 
 from __future__ import annotations
