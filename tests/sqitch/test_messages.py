@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from turnkeep.libpq import Connection
+from turnkeep.libpq import ACTIVE, Connection
 from turnkeep.sqitch import server, verification
 from turnkeep.sqitch.engine import Engine
 from turnkeep.sqitch.messages import LONGEST_MESSAGE
@@ -314,3 +314,22 @@ def test_the_next_verify_scripts_are_read_while_the_server_works(
         monkeypatch.setattr(engine, "load_script", releasing)
         engine.verify()
     assert [outcome for _, outcome, _ in outcomes(said.getvalue())] == ["ok"] * 4
+
+
+def test_a_new_registry_is_made_while_the_scripts_are_read(
+    four: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = open_project(four.directory, target=four.url)
+    statuses: set[int] = set()
+    with server.connect(four.url) as connection:
+        engine = Engine(connection, project, TextReport(stdout=io.StringIO()))
+        load = engine.load_script
+
+        def looking(path: Path, kind: Kind) -> Script:
+            statuses.add(connection.transaction_status)
+            return load(path, kind)
+
+        monkeypatch.setattr(engine, "load_script", looking)
+        engine.deploy()
+    assert statuses == {ACTIVE}
+    assert events(four) == [("deploy", name) for name in NAMES]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from turnkeep.libpq import Connection
     from turnkeep.sqitch.config import Mode
+    from turnkeep.sqitch.deploying import Loaded
     from turnkeep.sqitch.project import Project
     from turnkeep.sqitch.report import Report
     from turnkeep.sqitch.resuming import Progress
@@ -105,13 +106,21 @@ class Engine:
         pending = plan.changes[position + 1 : last + 1]
         from turnkeep.sqitch.deploying import Deployment, load  # noqa: PLC0415
 
-        loaded = {each.id: load(self, each, verify=verify) for each in pending}
-        if self.single_transaction:
-            checks.one_transaction(
-                [(each.deploy, each.verify) for each in loaded.values()]
+        loaded: dict[str, Loaded] = {}
+
+        def read() -> None:
+            loaded.update(
+                (each.id, load(self, each, verify=verify)) for each in pending
             )
+            if self.single_transaction:
+                checks.one_transaction(
+                    [(each.deploy, each.verify) for each in loaded.values()]
+                )
+
         if position < 0:
-            self._register()
+            self._register(read)
+        else:
+            read()
         through = "" if to is None else f" through {plan.changes[last].label}"
         self.report.info(f"Deploying changes{through} to {self.project.target.name}")
         run = Deployment(
@@ -425,15 +434,23 @@ class Engine:
             )
         return position
 
-    def _register(self) -> None:
-        if not self.registry.is_initialized():
-            self.report.info(f"Adding registry tables to {self.project.target.name}")
-            with self.session.transaction():
-                self.session.write(*self.records.tables())
-        if not self.registry.is_registered():
-            uri = self.project.plan.uri
-            self.session.write(self.records.registration(uri))
+    def _register(self, read: Callable[[], None]) -> None:
+        """Read the scripts, and have a registry that knows the project.
+
+        New tables are made meanwhile; they stay if nothing is wrong with the scripts.
+        """
+        registration = self.records.registration(self.project.plan.uri)
+        if self.registry.is_initialized():
+            read()
+            if not self.registry.is_registered():
+                self.session.write(registration)
+                self.session.flush()
+            return
+        with self.session.transaction():
+            self.session.write(*self.records.tables(), registration)
+            self.session.meanwhile = read
             self.session.flush()
+            self.report.info(f"Adding registry tables to {self.project.target.name}")
 
     def kept(self, to: str) -> Deployed:
         """Find the deployed change to revert to. Raises SqitchError."""
