@@ -112,9 +112,12 @@ BY_SQLSTATE: dict[str, type[CallError]] = {
     # A worker deletes the stored object that a file names: soon it will have.
     "PT503": Unavailable,
     # What the server itself says before a function of ours is reached.
+    "22003": InvalidArgument,
+    "22007": InvalidArgument,
     "22P02": InvalidArgument,
     "22P05": Unprocessable,
     "42501": Forbidden,
+    "42846": InvalidArgument,
     "42883": NotDeployed,
     "42P01": NotDeployed,
     "3F000": NotDeployed,

@@ -122,8 +122,17 @@ class Exchange(Attempts, Generic[Reply]):
     """One call on its way to its reply."""
 
     def __init__(self, call: Call[Reply], policy: Policy) -> None:
-        """Take the call; `call` is then the form in which to send it, each time."""
-        super().__init__(call.function.name, policy)
+        """Take the call; `call` is then the form in which to send it, each time.
+
+        :raises TypeError: it is none
+        """
+        try:
+            super().__init__(call.function.name, policy)
+        except AttributeError:
+            given = type(call).__name__
+            raise TypeError(
+                f"a client takes a call, such as get_thread(...), and no {given}"
+            ) from None
         self.call = call.repeatable()
         self._began = perf_counter()
 

@@ -17,6 +17,7 @@ from turnkeep.cache.freshness import SERVICE
 from turnkeep.cache.redis import COUNTS, Counts
 from turnkeep.cache.steps import Command, Compute, Pause, take, take_async
 from turnkeep.calls import cache_get, cache_nearest, cache_put
+from turnkeep.documents import encode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -155,7 +156,7 @@ class KeptAnswers:
     @staticmethod
     def _put_in_redis(question: Question, answer: Any, seconds: float) -> Steps[None]:
         if seconds >= 1:
-            document = msgspec.json.encode(answer)
+            document = encode(answer)
             limit = {"px": int(1000 * seconds)}
             yield Command("set", (question.redis_key, document), limit)
 

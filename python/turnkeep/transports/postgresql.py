@@ -23,9 +23,11 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
 
 from turnkeep import libpq
+from turnkeep.documents import arguments
 from turnkeep.errors import (
     CallError,
     Closed,
+    InvalidArgument,
     Misconfigured,
     NotDeployed,
     Unanswered,
@@ -408,14 +410,8 @@ def send(connection: psycopg.Connection[Any], call: Call[Any]) -> bytes:
 
 def query(call: Call[Any]) -> tuple[bytes, list[object]]:
     """Give the statement of a call and its parameters."""
-    function = call.function
-    documents, needed = function.documents, function.needed
-    given = {
-        name: msgspec.json.encode(value).decode() if name in documents else value
-        for name, value in call.arguments.items()
-        if value is not None or name in needed
-    }
-    return statement(function, tuple(given)), list(given.values())
+    given = arguments(call, call.function.documents)
+    return statement(call.function, tuple(given)), list(given.values())
 
 
 def document(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bytes:
@@ -464,9 +460,13 @@ def translate(
         if isinstance(cause, psycopg.DataError):
             # psycopg refuses to send it, as the server would to store it.
             return Unprocessable(str(cause), where=function, sqlstate="22021")
-        # Otherwise the server said nothing because the connection is lost.
-        is_lost = isinstance(cause, psycopg.OperationalError)
-        kind = Unavailable if is_lost else CallError
+        kind = CallError
+        if isinstance(cause, psycopg.ProgrammingError):
+            # psycopg cannot write it.
+            kind = InvalidArgument
+        elif isinstance(cause, psycopg.OperationalError):
+            # The server said nothing because the connection is lost.
+            kind = Unavailable
         return kind(str(cause).strip(), where=function)
     kind = class_for(cause.sqlstate)
     hint = cause.diag.message_hint

@@ -6,6 +6,7 @@ nothing of our calls and are for GET alone; a call is a POST.
 
 from __future__ import annotations
 
+import json
 import os
 from base64 import urlsafe_b64decode
 from copy import copy
@@ -18,6 +19,7 @@ import msgspec
 from postgrest import AsyncPostgrestClient, SyncPostgrestClient
 from postgrest.exceptions import APIError
 
+from turnkeep.documents import arguments
 from turnkeep.errors import (
     CallError,
     Closed,
@@ -276,14 +278,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
 def body_of(call: Call[Any]) -> dict[str, Any]:
     """Give the arguments as JSON; one that is left out has its default."""
-    needed = call.function.needed
-    given = {
-        name: value
-        for name, value in call.arguments.items()
-        if value is not None or name in needed
-    }
-    body: dict[str, Any] = msgspec.to_builtins(given)
-    return body
+    given = arguments(call, documents=call.function.parameters)
+    return {name: json.loads(str(value)) for name, value in given.items()}
 
 
 def document(call: Call[Any], data: object) -> bytes:
