@@ -181,6 +181,29 @@ def test_an_answer_of_another_release_ends_no_pump(
     )
 
 
+def pauses_of(url: str, error: psycopg.Error, monkeypatch: pytest.MonkeyPatch) -> float:
+    """Give the seconds that a pump waits after a round that ended so."""
+    waited: list[float] = []
+
+    async def fail(_: Pump) -> None:
+        raise error
+
+    async def note(seconds: float) -> None:
+        waited.append(seconds)
+        raise asyncio.CancelledError
+
+    async def run() -> None:
+        pump = Pump(url)
+        monkeypatch.setattr(asyncio, "sleep", note)
+        await pump.run()
+
+    monkeypatch.setattr(pumping, "REFUSED_SECONDS", 3600)
+    monkeypatch.setattr(Pump, "_round", fail)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run())
+    return waited[0]
+
+
 @pytest.mark.parametrize(
     ("kind", "pause"),
     [
@@ -201,8 +224,16 @@ def test_an_answer_of_another_release_ends_no_pump(
 def test_what_passes_is_tried_again_soon(
     kind: type[psycopg.Error], pause: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pumping, "REFUSED_SECONDS", 3600)
-    assert pumping.pause_after(kind()) == pause
+    assert pauses_of("host=127.0.0.1 port=1", kind(), monkeypatch) == pause
+
+
+def test_whom_the_server_does_not_let_in_asks_no_sooner_than_who_is_refused(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = make_conninfo(database, user="nobody_of_that_name")
+    for url, pause in ((database, 0.01), (unknown, 3600)):
+        lost = psycopg.OperationalError("connection failed")
+        assert pauses_of(url, lost, monkeypatch) == pause
 
 
 def test_a_round_that_was_in_anothers_way_costs_a_moment(

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import psycopg
 
+from turnkeep import libpq
 from turnkeep.cache import AsyncRedis, AsyncThreads
 from turnkeep.calls import list_events, pump_events
 from turnkeep.health.checks import Finding, reason
-from turnkeep.health.sessions import Sessions
+from turnkeep.health.sessions import CONNECT_SECONDS, Sessions
 
 if TYPE_CHECKING:
     from turnkeep.health.checks import Status
@@ -39,6 +40,7 @@ class Pump:
 
     def __init__(self, conninfo: str, *, redis_url: str | None = None) -> None:
         """Say whom to ask, and which Redis has threads that may have become old."""
+        self._conninfo = conninfo
         self._sessions = Sessions(conninfo, most=1, seconds=SERVER_SECONDS)
         self._redis = None if redis_url is None else AsyncRedis(redis_url)
         self._threads = AsyncThreads(self._sessions, self._redis)
@@ -57,7 +59,7 @@ class Pump:
                 self._say("failed", f"no answer in {ROUND_SECONDS:g} seconds")
             except psycopg.Error as error:
                 self._fail(error)
-                await asyncio.sleep(pause_after(error))
+                await asyncio.sleep(await self._pause_after(error))
                 continue
             except msgspec.ValidationError as error:
                 self._say("failed", f"the database is of another release: {error}")
@@ -107,13 +109,17 @@ class Pump:
             case _:
                 self._say("failed", reason(error))
 
+    async def _pause_after(self, error: psycopg.Error) -> float:
+        """Give the seconds until a round that failed so is tried again."""
+        sqlstate = error.sqlstate
+        if sqlstate is None:
+            # psycopg does not tell that of a refusal to connect.
+            sqlstate = await asyncio.to_thread(
+                libpq.refusal, self._conninfo, CONNECT_SECONDS
+            )
+        passes = not sqlstate or sqlstate.startswith(PASSING)
+        return EVERY_SECONDS if passes else REFUSED_SECONDS
+
     def _say(self, status: Status, message: str) -> None:
         self._ended_at = time.monotonic()
         self._finding = Finding(status, message, {"told": self._told})
-
-
-def pause_after(error: psycopg.Error) -> float:
-    """Give the seconds until a round that failed so is tried again."""
-    sqlstate = error.sqlstate
-    passes = sqlstate is None or sqlstate.startswith(PASSING)
-    return EVERY_SECONDS if passes else REFUSED_SECONDS
