@@ -135,8 +135,10 @@ class DirectoryStorage:
             beside.unlink(missing_ok=True)
 
     def delete(self, bucket_id: str, storage_paths: Sequence[str]) -> dict[str, str]:
-        """Delete the files, and the folders that are empty then."""
+        """Delete the files, and the folders that are empty then, also on the disk."""
+        self._tidy()
         kept = {}
+        changed: set[Path] = set()
         for storage_path in storage_paths:
             path = self._path(bucket_id, storage_path)
             self._see()
@@ -145,9 +147,15 @@ class DirectoryStorage:
             except OSError as error:
                 kept[storage_path] = str(error)
                 continue
+            changed.add(path.parent)
             with suppress(OSError):
                 for folder in path.relative_to(self.root).parents[:-1]:
                     (self.root / folder).rmdir()
+                    changed.add((self.root / folder).parent)
+        # A name that a power cut brings back would be one that no row knows.
+        for folder in changed:
+            with _translated(), suppress(FileNotFoundError):
+                sync(folder)
         return kept
 
     def list(self, bucket_id: str) -> Iterator[StoredObject]:

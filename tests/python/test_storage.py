@@ -94,8 +94,9 @@ def test_what_is_taken_away_while_it_is_written_is_said_to_be(
         DirectoryStorage("/proc/none").put("b", "a", BytesIO(b"whole"))
 
 
+@pytest.mark.parametrize("by", ["upload", "deletion"])
 def test_what_a_killed_upload_has_left_goes_after_a_day(
-    storage: Storage, tmp_path: Path
+    storage: Storage, tmp_path: Path, by: str
 ) -> None:
     storage.put("b", "a", BytesIO(b"1"))
     root = tmp_path / "storage"
@@ -103,9 +104,12 @@ def test_what_a_killed_upload_has_left_goes_after_a_day(
         left = root / f"{HALF_WRITTEN}{name}"
         left.touch()
         os.utime(left, (time.time() - age, time.time() - age))
-    storage.put("b", "c", BytesIO(b"2"))
+    if by == "upload":
+        storage.put("b", "c", BytesIO(b"2"))
+    else:
+        storage.delete("b", ["c"])
     assert [each.name for each in root.glob(".*")] == [f"{HALF_WRITTEN}young"]
-    assert content_of(storage, "b") == {"a": 1, "c": 1}
+    assert "a" in content_of(storage, "b")
 
 
 def test_an_object_is_on_the_disk_with_its_name_before_put_returns(
@@ -133,6 +137,33 @@ def test_an_object_is_on_the_disk_with_its_name_before_put_returns(
     written.clear()
     storage.put("b", "me/a", BytesIO(b"1"))
     assert written == {path: names[path] for path in names if path != tmp_path}
+
+
+def test_what_is_deleted_is_gone_from_the_disk_before_delete_returns(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No power cut brings back a name: its folder is written after it has gone."""
+    written: dict[Path, list[str]] = {}
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        written[path] = sorted(each.name for each in path.iterdir())
+
+    for path in ("me/a", "me/b", "you/c", "you/d/e"):
+        storage.put("b", path, BytesIO(b"1"))
+    monkeypatch.setattr(os, "fsync", note)
+    bucket = tmp_path / "storage/b"
+    assert storage.delete("b", ["me/a", "you/c", "you/d/e", "me/none"]) == {}
+    assert written == {bucket: ["me"], bucket / "me": ["b"]}
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.EIO, "refused")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(Unavailable, match="refused"):
+        storage.delete("b", ["me/a"])
 
 
 def test_who_may_read_an_object_is_for_the_umask_to_say(
