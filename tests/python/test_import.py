@@ -368,6 +368,18 @@ def test_a_file_that_is_cut_off_gives_what_comes_before(
     assert all(what in finding.what for finding in findings if what)
 
 
+@pytest.mark.parametrize("nothing", ["", "\n \n", "\ufeff", "[]", " [ ]\n"])
+def test_a_file_without_a_conversation_is_found(tmp_path: Path, nothing: str) -> None:
+    path = tmp_path / "empty"
+    path.write_text(nothing, "utf-8")
+    [finding] = read(path)
+    assert isinstance(finding, Finding)
+    assert (finding.where, finding.what) == (
+        str(path),
+        "there is no conversation in it",
+    )
+
+
 def test_progress_is_the_bytes_of_the_file(tmp_path: Path) -> None:
     for path in (
         lines(tmp_path / "a.jsonl", {"messages": TALK}, {"messages": TALK}),

@@ -33,6 +33,7 @@ def read(
         with path.open("rb") as file:
             start = file.peek(CHUNK_CHARACTERS).removeprefix(b"\xef\xbb\xbf").lstrip()
             framing = read_array if start.startswith(b"[") else read_lines
+            line = 0
             for line, item in framing(file):
                 where = f"{path}:{line}"
                 if isinstance(item, Unreadable):
@@ -40,6 +41,8 @@ def read(
                 else:
                     yield from read_item(item, where)
                 progress(file.tell())
+            if not line:
+                yield Finding(str(path), "there is no conversation in it", FORM)
     except OSError as error:
         raise TurnkeepError(
             error.strerror or str(error),
