@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -17,14 +18,22 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from click.testing import CliRunner
+from psycopg.conninfo import make_conninfo
 
 from operations.dying_sweeper import sweep_and_die
 from operations.storage_api import BAD_GATEWAY, KEY, storage_api
 from turnkeep import exchange
 from turnkeep.calls import append_turn, cache_put, register_files
+from turnkeep.cli import sweeping
 from turnkeep.cli.group import cli
 from turnkeep.client import Client
-from turnkeep.errors import Misconfigured, NotDeployed, TurnkeepError, Unavailable
+from turnkeep.errors import (
+    Misconfigured,
+    NotDeployed,
+    TurnkeepError,
+    Unavailable,
+    Unreachable,
+)
 from turnkeep.storage import DirectoryStorage
 from turnkeep.supabase_storage import SupabaseStorage
 from turnkeep.sweep import Sweeper, Swept
@@ -397,6 +406,27 @@ def test_the_command_ends_after_its_step_or_at_once(
         assert process.returncode == code
         assert ("stopped" in said) == bool(code)
         assert "Traceback" not in said
+
+
+def test_a_database_that_is_away_is_swept_later_and_one_that_refuses_ends_it(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Waited(Exception):
+        pass
+
+    class Waiting(threading.Event):
+        def wait(self, _: float | None = None) -> bool:
+            raise Waited
+
+    monkeypatch.setattr(exchange, "START_SECONDS", 0)
+    monkeypatch.setattr(sweeping, "Event", Waiting)
+    for url, kind, said in (
+        ("host=127.0.0.1 port=1", Waited, "the next round is in"),
+        (make_conninfo(database, user="nobody_of_that_name"), Unreachable, ""),
+    ):
+        answer = run("sweep", url, "--every", "1s")
+        assert isinstance(answer.exception, kind)
+        assert said in answer.stderr
 
 
 def test_rows_and_objects_are_reconciled(
