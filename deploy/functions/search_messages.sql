@@ -33,8 +33,11 @@ declare
 begin
     select coalesce(jsonb_agg(m order by f.ordinal), '[]')
     into v_matches
-    from jsonb_array_elements(v_found -> 'matches')
-        with ordinality as f (match, ordinal)
+    -- As columns of their types: row security keeps from an index what is computed.
+    from rows from (
+        jsonb_to_recordset(v_found -> 'matches')
+        as (conversation_id uuid, seq bigint, rank numeric)
+    ) with ordinality as f (conversation_id, seq, rank, ordinal)
     cross join lateral (
         select
             n.conversation_id,
@@ -47,15 +50,15 @@ begin
                 websearch_to_tsquery(v_language, search_messages.query),
                 'StartSel=**, StopSel=**, MaxFragments=2, FragmentDelimiter=" ... "'
             ) as snippet,
-            f.match -> 'rank' as rank,
+            f.rank,
             n.created_at
         from public.messages as n
         join public.conversations as c
             on c.owner_id = n.owner_id
             and c.id = n.conversation_id
         where n.owner_id = v_owner_id
-          and n.conversation_id = (f.match ->> 'conversation_id')::uuid
-          and n.seq = (f.match ->> 'seq')::bigint
+          and n.conversation_id = f.conversation_id
+          and n.seq = f.seq
         limit 1
     ) as m;
 
