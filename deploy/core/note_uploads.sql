@@ -22,15 +22,19 @@ begin
         select jsonb_build_object('files', coalesce(jsonb_agg(
             f.file || jsonb_build_object(
                 'upload_needed',
-                (f.file ->> 'upload_needed')::boolean and not exists (
-                    select from storage.objects as o
-                    where o.bucket_id = f.file ->> 'bucket_id'
-                      and o.name = f.file ->> 'storage_path'
-                )
+                p.upload_needed and (
+                    select true from storage.objects as o
+                    where o.bucket_id = p.bucket_id
+                      and o.name = p.storage_path
+                    limit 1
+                ) is null
             )
             order by f.ordinal
         ), '[]'))
         from jsonb_array_elements($1 -> 'files') with ordinality as f (file, ordinal)
+        -- Columns: what is computed, row security keeps from the index.
+        cross join lateral jsonb_to_record(f.file)
+            as p (bucket_id text, storage_path text, upload_needed boolean)
     $query$
     into v_noted
     using note_uploads.registered;

@@ -1,6 +1,6 @@
 begin;
 
-select plan(4);
+select plan(5);
 
 select is(
     register_files('[{"storage_path": "n/a"}, {"storage_path": "n/b"}]')
@@ -15,6 +15,11 @@ begin
         create schema storage;
         create table storage.buckets (id text primary key, name text);
         create table storage.objects (bucket_id text, name text);
+        create unique index bucketid_objname on storage.objects (bucket_id, name);
+        alter table storage.objects enable row level security;
+        create policy objects_are_seen on storage.objects for select
+        using (bucket_id = 'user-files');
+        grant usage on schema storage to authenticated;
     end if;
 end
 $do$;
@@ -56,6 +61,41 @@ select is(
     (select reply #>> '{files,0,upload_needed}' from reply),
     'true',
     'who may not look into the storage is told to upload'
+);
+
+insert into storage.objects (bucket_id, name)
+select
+    'user-files' as bucket_id,
+    '11111111-1111-4111-8111-111111111111/' || n as name
+from generate_series(1, 3000) as n;
+
+create function pg_temp.buffers()
+returns integer
+language plpgsql
+as $function$
+declare
+    v_plan jsonb;
+begin
+    set local role authenticated;
+    execute $$
+    explain (analyze, buffers, format json)
+    select turnkeep.note_uploads(
+        '{"files": [{
+            "bucket_id": "user-files",
+            "storage_path": "11111111-1111-4111-8111-111111111111/1",
+            "upload_needed": true
+        }]}'
+    )
+    $$ into v_plan;
+    reset role;
+    return v_plan #> '{0,Plan,Shared Hit Blocks}';
+end
+$function$;
+
+-- The first call reads the catalogue, too.
+select cmp_ok(
+    least(pg_temp.buffers(), pg_temp.buffers()), '<', 20,
+    'a user''s file is found by its key among thousands of stored objects'
 );
 
 select * from finish();
