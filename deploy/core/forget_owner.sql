@@ -29,9 +29,9 @@ declare
     v_left integer := v_max_rows;
     v_count integer;
     v_message_count integer := 0;
-    v_conversation_count integer := 0;
     v_file_count integer := 0;
     v_conversation_id uuid;
+    v_conversation_ids uuid[] := '{}';
     v_next_seq bigint;
     v_file_ids uuid[];
 begin
@@ -48,16 +48,16 @@ begin
                 hint = 'Pass 1 to 100000, and call again while "more" is true.';
     end if;
 
-    while v_left > 0 loop
-        select c.id into v_conversation_id
+    -- All conversations first, then all files: in turns, as each conversation has files,
+    -- a call would go back to a conversation whose turn waits for the files before.
+    for v_conversation_id in
+        select c.id
         from public.conversations as c
         where c.owner_id = v_owner_id
         order by c.active_at desc, c.id desc
-        limit 1
-        for update;
-
-        exit when not found;
-
+        limit v_left
+        for update
+    loop
         -- From the end, so that what is left until the next call has no gap.
         with doomed as (
             select m.id
@@ -91,6 +91,34 @@ begin
             exit;
         end if;
 
+        v_conversation_ids := array_append(v_conversation_ids, v_conversation_id);
+        v_left := v_left - 1;
+    end loop;
+
+    -- In one pass those that lose a link and those that have none.
+    perform
+    from public.files as f
+    where f.owner_id = v_owner_id
+      and f.id = any (
+          array(
+              select l.file_id
+              from public.conversation_files as l
+              where l.owner_id = v_owner_id
+                and l.conversation_id = any (v_conversation_ids)
+              union all
+              (
+                  select o.id
+                  from public.files as o
+                  where o.owner_id = v_owner_id
+                    and o.unlinked_since is not null
+                  limit v_left
+              )
+          )
+      )
+    order by f.id
+    for update;
+
+    foreach v_conversation_id in array v_conversation_ids loop
         perform turnkeep.unlink_files(
             v_owner_id,
             v_conversation_id,
@@ -101,25 +129,22 @@ begin
                   and l.conversation_id = v_conversation_id
             )
         );
-
-        delete from public.conversations as c
-        where c.owner_id = v_owner_id
-          and c.id = v_conversation_id;
-
-        v_conversation_count := v_conversation_count + 1;
-        v_left := v_left - 1;
     end loop;
 
+    delete from public.conversations as c
+    where c.owner_id = v_owner_id
+      and c.id = any (v_conversation_ids);
+
     if v_left > 0 then
-        -- As in the cleanup: lock, then look again in a new statement.
+        -- As in the cleanup: lock, then look again in a new statement. What came since
+        -- the pass above is left to whoever holds it.
         v_file_ids := array(
             select f.id
             from public.files as f
             where f.owner_id = v_owner_id
               and f.unlinked_since is not null
-            order by f.id
             limit v_left
-            for update
+            for update skip locked
         );
 
         with deleted as (
@@ -154,15 +179,16 @@ begin
         delete from turnkeep.search_owners as o
         where o.owner_id = v_owner_id;
 
-        -- No index leads to these: a look at all of them that are kept.
-        delete from turnkeep.deleted_requests as d
-        where d.owner_id = v_owner_id;
-
         delete from turnkeep.responses as r
         where r.owner_id = v_owner_id;
 
+        -- No index leads to these: a look at all of them that are kept. In the order of
+        -- prune_events.
         delete from turnkeep.events as e
         where e.owner_id = v_owner_id;
+
+        delete from turnkeep.deleted_requests as d
+        where d.owner_id = v_owner_id;
     end if;
 
     if v_left < v_max_rows then
@@ -171,7 +197,7 @@ begin
             'owner_forgotten',
             jsonb_build_object(
                 'messages', v_message_count,
-                'conversations', v_conversation_count,
+                'conversations', cardinality(v_conversation_ids),
                 'files', v_file_count,
                 'more', v_left = 0
             )
@@ -180,7 +206,7 @@ begin
 
     return jsonb_build_object(
         'messages', v_message_count,
-        'conversations', v_conversation_count,
+        'conversations', cardinality(v_conversation_ids),
         'files', v_file_count,
         'more', v_left = 0
     );
@@ -194,8 +220,8 @@ $comment$The body of public.forget_owner. SECURITY DEFINER because the service m
 delete no conversations or messages: it runs as turnkeep_api, which row security
 confines to the rows of the owner that is forgotten.
 
-Locks: a conversation, then its files in the order of their ids; at last the files
-that are left.$comment$;
+Locks: conversations, then their files and those without a link, in the order of their
+ids.$comment$;
 
 revoke all on function turnkeep.forget_owner(uuid, integer)
 from public, anon, authenticated, service_role;

@@ -74,20 +74,6 @@ begin
 
     v_expires_at := now() + v_ttl;
 
-    -- Whoever adds takes away: two of the expired, those that nobody else is at. By
-    -- their places: a join may look for them again for every row.
-    delete from turnkeep.responses as r
-    where r.ctid = any (
-        array(
-            select e.ctid
-            from turnkeep.responses as e
-            where e.expires_at <= now()
-            order by e.expires_at
-            limit 2
-            for update skip locked
-        )
-    );
-
     insert into turnkeep.responses as r (
         owner_id, key, value, size_bytes, expires_at, scope, embedding
     )
@@ -109,6 +95,21 @@ begin
         last_hit_at = excluded.last_hit_at,
         scope = excluded.scope,
         embedding = excluded.embedding;
+
+    -- Whoever adds takes away: two of the expired, those that nobody else is at. At last:
+    -- nothing is held while the insert waits, and here nothing is waited for. By their
+    -- places: a join may look for them again for every row.
+    delete from turnkeep.responses as r
+    where r.ctid = any (
+        array(
+            select e.ctid
+            from turnkeep.responses as e
+            where e.expires_at <= now()
+            order by e.expires_at
+            limit 2
+            for update skip locked
+        )
+    );
 
     return jsonb_build_object(
         'key', cache_put.key, 'size_bytes', v_size_bytes, 'expires_at', v_expires_at

@@ -519,8 +519,33 @@ greatest(
         "core/forget_owner",
         "wait for who has pinned a file",
         "forget_against_turn",
-        "            limit v_left\n            for update\n",
-        "            limit v_left\n            for no key update\n",
+        "    order by f.id\n    for update;\n",
+        "    order by f.id;\n",
+    ),
+    _guard(
+        "core/forget_owner",
+        "take the files without a link with the others",
+        "forget_in_order",
+        "                  limit v_left\n",
+        "                  limit 0\n",
+    ),
+    _guard(
+        "core/forget_owner",
+        "delete events before the deleted requests",
+        "forget_against_prune",
+        """\
+        delete from turnkeep.events as e
+        where e.owner_id = v_owner_id;
+
+""",
+        "",
+        "        where d.owner_id = v_owner_id;\n",
+        """\
+        where d.owner_id = v_owner_id;
+
+        delete from turnkeep.events as e
+        where e.owner_id = v_owner_id;
+""",
     ),
     _guard(
         "functions/cache_put",

@@ -318,7 +318,7 @@ begin
         cross join unnest(array[
             'public.conversations', 'public.messages', 'public.files',
             'public.conversation_files', 'turnkeep.storage_deletions',
-            'turnkeep.responses'
+            'turnkeep.responses', 'turnkeep.deleted_requests'
         ]) as t (name)
     );
 end

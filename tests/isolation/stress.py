@@ -26,11 +26,29 @@ from isolation.tester import prepare
 from turnkeep.bundle import project_directory
 from turnkeep.calls import (
     append_turn,
+    cache_get,
+    cache_nearest,
+    cache_purge,
+    cache_put,
+    claim_storage_deletions,
     cleanup_orphaned_files,
+    delete_conversation,
+    finish_storage_deletions,
+    forget_owner,
     get_thread,
+    index_messages,
     link_files_to_conversation,
+    list_conversations,
+    list_events,
+    metrics,
+    prune_events,
+    pump_events,
+    record_events,
     register_files,
+    search_messages,
+    truncate_thread,
     unlink_files_from_conversation,
+    upsert_conversation,
 )
 from turnkeep.client import send
 from turnkeep.embedded.binaries import find_binaries
@@ -51,6 +69,14 @@ SETTINGS = {"deadlock_timeout": "100ms"}
 KEPT = ("kept 1", "kept 2")
 """Conversations that nothing is ever unlinked from."""
 LOOSE = ("loose 1", "loose 2", "loose 3")
+GUEST = UUID(int=1)
+"""An owner whose conversations are cut, deleted and forgotten."""
+VISITS = ("visit 1", "visit 2", "visit 3", "visit 4")
+BUSY = "PT503"
+"""What anybody is told while the object of a path is being deleted."""
+ABSENT = {"PT404", "PT409"}
+"""What the guest is told of a conversation or a turn that is gone."""
+KEYS = tuple(f"{number:064x}" for number in range(12))
 PATHS = 24
 CONTENTS = 16
 """Fewer than paths: some content has two."""
@@ -90,6 +116,7 @@ class Session:
         self.seed = seed
         self.random = random.Random(seed)  # noqa: S311
         self.until = until
+        self.careless = [self.visit, self.leave]
         self.actions: list[Callable[[], None]] = [
             *[self.turn] * 6,
             *[self.again] * 3,
@@ -98,6 +125,9 @@ class Session:
             *[self.unlink] * 4,
             *[self.cleanup] * 2,
             self.read,
+            *self.careless * 4,
+            *[self.answer] * 3,
+            *[self.work] * 3,
         ]
 
     def run(self) -> None:
@@ -109,6 +139,10 @@ class Session:
                 try:
                     action()
                 except psycopg.Error as error:
+                    if error.sqlstate == BUSY or (
+                        error.sqlstate in ABSENT and action in self.careless
+                    ):
+                        continue
                     what = f"{action.__name__}: {error.diag.message_primary or error}"
                     self.record.refused[what] += 1
                 self.record.calls[action.__name__] += 1
@@ -198,6 +232,80 @@ class Session:
             cleanup_orphaned_files(timedelta(0), max_files=self.random.randint(1, 10))
         )
 
+    def visit(self) -> None:
+        """Write as the guest, with files that the other visits use, too."""
+        name, other = self.random.choice(VISITS), self.random.choice(VISITS)
+        files: list[NewFile] = [
+            {"storage_path": f"visit/{number:02}"} for number in self.some(range(12))
+        ]
+        self.call(
+            append_turn(
+                name,
+                [{"role": "user", "content": "guest"}] * self.random.randint(1, 3),
+                files=files,
+                request_id=f"{self.random.randrange(50)}",
+                owner_id=GUEST,
+            )
+        )
+        self.call(upsert_conversation(name, title=other, owner_id=GUEST))
+        thread = self.call(get_thread(other, owner_id=GUEST))
+        if thread and files:
+            conversation = UUID(thread["conversation"]["id"])
+            known = self.call(register_files(files, owner_id=GUEST))["files"]
+            ids = [UUID(file["id"]) for file in known]
+            changes: list[Call[Any]] = [
+                link_files_to_conversation(conversation, ids),
+                unlink_files_from_conversation(conversation, ids),
+            ]
+            self.call(self.random.choice(changes))
+
+    def leave(self) -> None:
+        """Take something of the guest's away, or all."""
+        name = self.random.choice(VISITS)
+        call: Call[Any] = self.random.choice(
+            [
+                delete_conversation(name, owner_id=GUEST),
+                truncate_thread(name, self.random.randrange(4), owner_id=GUEST),
+                forget_owner(GUEST, max_rows=self.random.choice([1, 5, 1000])),
+            ]
+        )
+        self.call(call)
+
+    def answer(self) -> None:
+        """Use the cache of answers, whose entries soon expire."""
+        key = self.random.choice(KEYS)
+        owner = self.random.choice([GUEST, None])
+        call: Call[Any] = self.random.choice(
+            [
+                cache_get(key, owner_id=owner),
+                cache_put(key, "x", ttl=timedelta(seconds=1), owner_id=owner),
+                cache_put(key, "x", scope=KEYS[0], embedding=[1, 2], owner_id=owner),
+                cache_nearest(KEYS[0], [1, 2], owner_id=owner),
+                cache_purge(max_entries=self.random.randint(1, 6), max_bytes=10),
+            ]
+        )
+        self.call(call)
+
+    def work(self) -> None:
+        """Do what is to be called every minute or so."""
+        worker = self.random.choice(["one", "two"])
+        call: Call[Any] = self.random.choice(
+            [
+                index_messages(max_messages=self.random.randint(1, 20)),
+                search_messages("guest", owner_id=GUEST),
+                list_conversations(owner_id=GUEST),
+                record_events([{"kind": "client_retry"}]),
+                list_events(),
+                pump_events(max_events=10),
+                prune_events(keep=timedelta(0), max_events=self.random.randint(1, 99)),
+                metrics(),
+                claim_storage_deletions(worker, max_paths=self.random.randint(1, 9)),
+            ]
+        )
+        claimed = self.call(call).get("deletions", ())
+        done = [UUID(deletion["id"]) for deletion in claimed]
+        self.call(finish_storage_deletions(worker, done))
+
     def read(self) -> None:
         """Read a thread, and find its messages without a gap."""
         thread = self.call(get_thread(self.random.choice(KEPT + LOOSE)))
@@ -218,7 +326,10 @@ def broken(connection: psycopg.Connection[Any], record: Record) -> dict[str, int
         ids = [UUID(message["id"]) for message in reply["messages"]]
         messages |= dict(zip(ids, turn.contents, strict=True))
     stored: dict[UUID, str] = dict(
-        connection.execute("select m.id, m.content from public.messages as m")
+        connection.execute(
+            "select m.id, m.content from public.messages as m where m.owner_id <> %s",
+            [GUEST],
+        )
     )
     links: set[tuple[UUID, UUID]] = set(
         connection.execute(
