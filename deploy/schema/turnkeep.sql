@@ -10,6 +10,15 @@ do $do$
 declare
     v_taken text;
 begin
+    if current_setting('server_encoding') <> 'UTF8' then
+        raise exception 'the encoding of the database is not UTF8'
+            using
+                errcode = 'feature_not_supported',
+                detail = format('It is %s.', current_setting('server_encoding')),
+                hint = 'Some characters could not be stored. Create the database with: '
+                    'template template0 encoding ''UTF8''.';
+    end if;
+
     select string_agg(t.name, ', ' order by t.name) into v_taken
     from (
         select format('%s public.%I', case c.relkind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -325,3 +325,15 @@ def test_tables_of_another_shape_are_refused_and_stay(empty_database: str) -> No
             "select to_regnamespace('before_turnkeep')"
         ).fetchone() == (None,)
         session.execute("select id from public.conversations")
+
+
+@pytest.mark.parametrize("encoding", ["latin1", "sql_ascii"])
+def test_a_database_that_cannot_hold_every_character_is_refused(
+    pg_server: TestServer, encoding: LiteralString
+) -> None:
+    options: LiteralString = f"encoding {encoding} locale 'C' locale_provider libc"
+    with (
+        new_database(pg_server, "template0", options) as url,
+        pytest.raises(SqitchError, match="encoding of the database is not UTF8"),
+    ):
+        deploy(url, project_directory())

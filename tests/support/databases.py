@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 import psycopg
 import pytest
@@ -25,7 +25,9 @@ numbers = itertools.count(1)
 
 
 @contextmanager
-def new_database(server: TestServer, template: str = "template1") -> Iterator[str]:
+def new_database(
+    server: TestServer, template: str = "template1", options: LiteralString = ""
+) -> Iterator[str]:
     """Make a database like ``template``, give its URL, and drop it with its sessions.
 
     The name is this process's own: workers share a server.
@@ -33,9 +35,9 @@ def new_database(server: TestServer, template: str = "template1") -> Iterator[st
     name = f"test_{os.getpid()}_{next(numbers)}"
     with psycopg.connect(server.cluster.url("postgres"), autocommit=True) as admin:
         # On a RAM disk copying files takes half the time of logging their blocks.
-        create = sql.SQL("create database {} template {} owner {} strategy file_copy")
+        create = "create database {} template {} owner {} strategy file_copy " + options
         names = map(sql.Identifier, (name, template, server.user))
-        admin.execute(create.format(*names))
+        admin.execute(sql.SQL(create).format(*names))
         try:
             yield server.url(name)
         finally:
