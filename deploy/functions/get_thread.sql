@@ -32,11 +32,8 @@ declare
     v_before_seq constant bigint := coalesce(
         get_thread.before_seq, 9223372036854775807
     );
-    v_conversation jsonb;
-    v_messages jsonb;
-    v_first_seq bigint;
+    v_thread jsonb;
     v_linked_id uuid;
-    v_files jsonb;
 begin
     if coalesce(length(get_thread.continuation_id), 0) not between 1 and 500 then
         raise exception 'continuation_id is empty or too long'
@@ -51,19 +48,17 @@ begin
                 hint = 'Pass 1 to 1000.';
     end if;
 
-    -- Rows of a subquery become objects, with its columns as keys: jsonb_build_object,
-    -- which looks up the type of each key too, takes half as long again.
+    -- The whole reply at once: a row becomes an object with its columns as keys, an array
+    -- of rows an array. A jsonb inside another is taken apart and put together again.
     select
-        to_jsonb(c),
-        p.messages,
-        p.first_seq,
+        to_jsonb(r),
         (
             select l.conversation_id from public.conversation_files as l
             where l.owner_id = v_owner_id
               and l.conversation_id = c.id
             limit 1
         )
-    into v_conversation, v_messages, v_first_seq, v_linked_id
+    into v_thread, v_linked_id
     from (
         select
             n.id, n.continuation_id, n.title, n.metadata, n.created_at, n.updated_at,
@@ -74,8 +69,10 @@ begin
     ) as c
     cross join lateral (
         select
-            min(m.seq) as first_seq,
-            jsonb_agg(m order by m.seq) as messages
+            c as conversation,
+            coalesce(array_agg(m order by m.seq), '{}') as messages,
+            array[]::text[] as files,
+            nullif(min(m.seq), 1) as before_seq
         from (
             select
                 n.id,
@@ -92,41 +89,34 @@ begin
             order by n.seq desc
             limit v_message_limit
         ) as m
-    ) as p;
-
-    if not found then
-        return null;
-    end if;
+    ) as r;
 
     -- A statement of its own, for those conversations that have files: it takes longer
     -- to set up than to find nothing. A stable function sees the same in both.
     if v_linked_id is not null then
-        select jsonb_agg(r order by r.added_at desc, r.id desc)
-        into v_files
-        from (
-            select
-                f.id, f.bucket_id, f.storage_path, f.original_name, f.mime_type,
-                f.size_bytes, f.sha256, f.file_type, f.metadata, l.added_at
+        v_thread := v_thread || jsonb_build_object('files', array(
+            select r
             from (
-                select n.file_id, n.added_at
-                from public.conversation_files as n
-                where n.owner_id = v_owner_id
-                  and n.conversation_id = v_linked_id
-                order by n.added_at desc, n.file_id desc
-                limit 1000
-            ) as l
-            join public.files as f
-                on f.owner_id = v_owner_id
-                and f.id = l.file_id
-        ) as r;
+                select
+                    f.id, f.bucket_id, f.storage_path, f.original_name, f.mime_type,
+                    f.size_bytes, f.sha256, f.file_type, f.metadata, l.added_at
+                from (
+                    select n.file_id, n.added_at
+                    from public.conversation_files as n
+                    where n.owner_id = v_owner_id
+                      and n.conversation_id = v_linked_id
+                    order by n.added_at desc, n.file_id desc
+                    limit 1000
+                ) as l
+                join public.files as f
+                    on f.owner_id = v_owner_id
+                    and f.id = l.file_id
+                order by l.added_at desc, f.id desc
+            ) as r
+        ));
     end if;
 
-    return jsonb_build_object(
-        'conversation', v_conversation,
-        'messages', coalesce(v_messages, '[]'),
-        'files', coalesce(v_files, '[]'),
-        'before_seq', case when v_first_seq > 1 then v_first_seq end
-    );
+    return v_thread;
 end
 $function$;
 

@@ -67,36 +67,42 @@ begin
         order by c.active_at desc, c.id desc
         limit v_page_size + 1
     )
-    select jsonb_build_object(
-        'conversations', to_jsonb(array(
-            select s
-            from (
-                select
-                    p.id,
-                    p.continuation_id,
-                    p.title,
-                    p.metadata,
-                    p.created_at,
-                    p.updated_at,
-                    p.next_seq,
-                    p.version
-                from page as p
-                order by p.active_at desc, p.id desc
-                limit v_page_size
-            ) as s
-        )),
-        'cursor', case
-            when (select count(*) from page) > v_page_size
-            then (
-                select format('%s/%s', extract(epoch from p.active_at)::bigint, p.id)
-                from page as p
-                order by p.active_at desc, p.id desc
-                limit 1
-                offset v_page_size - 1
-            )
-        end
-    )
-    into v_reply;
+    -- The whole reply at once: a jsonb inside another is taken apart and put together
+    -- again.
+    select to_jsonb(r)
+    into v_reply
+    from (
+        select
+            array(
+                select s
+                from (
+                    select
+                        p.id,
+                        p.continuation_id,
+                        p.title,
+                        p.metadata,
+                        p.created_at,
+                        p.updated_at,
+                        p.next_seq,
+                        p.version
+                    from page as p
+                    order by p.active_at desc, p.id desc
+                    limit v_page_size
+                ) as s
+            ) as conversations,
+            case
+                when (select count(*) from page) > v_page_size
+                then (
+                    select format(
+                        '%s/%s', extract(epoch from p.active_at)::bigint, p.id
+                    )
+                    from page as p
+                    order by p.active_at desc, p.id desc
+                    limit 1
+                    offset v_page_size - 1
+                )
+            end as cursor
+    ) as r;
 
     return v_reply;
 end
