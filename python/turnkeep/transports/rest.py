@@ -241,20 +241,26 @@ os.register_at_fork(after_in_child=_renew_after_fork)
 
 
 def read_refusal(response: httpx.Response) -> None:
-    """Raise the refusal of whatever precedes PostgREST.
+    """Raise the answer of whatever precedes PostgREST.
 
-    The client of `postgrest` would drop the status, which is all that it says.
+    The client of `postgrest` would drop the status, which is all that it says, and
+    take a page for a reply.
     """
-    if response.is_error:
+    if not is_json(response):
         response.read()
         raise_without_code(response)
 
 
 async def aread_refusal(response: httpx.Response) -> None:
     """Do as `read_refusal` does."""
-    if response.is_error:
+    if not is_json(response):
         await response.aread()
         raise_without_code(response)
+
+
+def is_json(response: httpx.Response) -> bool:
+    """Tell whether it carried a call out, as far as can be seen before it is read."""
+    return response.is_success and "json" in response.headers.get("content-type", "")
 
 
 def raise_without_code(response: httpx.Response) -> None:
@@ -312,7 +318,10 @@ def translate(
         pool.has_answered = True
         status = str(cause.response.status_code)
         return BY_CODE.get(status, CallError)(
-            str(cause) or f"HTTP {status}", where=function, detail=f"HTTP {status}"
+            str(cause) or "no reply",
+            where=function,
+            detail=f"HTTP {status} from {pool.url}",
+            hint=None if cause.response.is_error else "check the project's URL",
         )
     if not isinstance(cause, APIError):
         # Until somebody has answered, the address may be wrong.
