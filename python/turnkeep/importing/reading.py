@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 CHUNK_CHARACTERS = 1 << 20
 SPACE = " \t\r\n"
+ARCHIVES = (b"PK\3\4", b"\x1f\x8b")
+"""How ZIP and gzip begin."""
 
 
 def read(
@@ -32,6 +34,13 @@ def read(
     try:
         with path.open("rb") as file:
             start = file.peek(CHUNK_CHARACTERS).removeprefix(b"\xef\xbb\xbf").lstrip()
+            if start.startswith(ARCHIVES):
+                yield Finding(
+                    str(path),
+                    "this is an archive",
+                    "unpack it: in an export, it is conversations.json that has them",
+                )
+                return
             framing = read_array if start.startswith(b"[") else read_lines
             line = 0
             for line, item in framing(file):
