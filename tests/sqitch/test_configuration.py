@@ -118,7 +118,17 @@ def test_the_environment_names_a_target(read: config.Config) -> None:
             "host='::1' port='5' dbname='app'",
         ),
         ("db:pg:", "db:pg:me", None),
-        ("postgresql://u:pw@h:5/app", "db:pg://u@h:5/app", "postgresql://u:pw@h:5/app"),
+        (
+            "postgresql://u:pw@h:5/app",
+            "db:postgresql://u:@h:5/app",
+            "postgresql://u:pw@h:5/app",
+        ),
+        ("postgres://h", "db:postgres://h/me", "postgres://h"),
+        (
+            "postgresql:///app?password=pw&port=5",
+            "db:postgresql:///app?password=&port=5",
+            "postgresql:///app?password=pw&port=5",
+        ),
         ("host=/run user=u dbname=app", "db:pg:app", "host=/run user=u dbname=app"),
     ],
 )

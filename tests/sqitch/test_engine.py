@@ -292,6 +292,18 @@ def test_notices_name_their_line(two: Workspace) -> None:
     assert "deploy/b.sql:2: WARNING:  look" in result.stderr
 
 
+def test_a_notice_comes_with_its_detail_and_hint(two: Workspace) -> None:
+    assert two.run("turnkeep", "deploy").code == 0
+    for name in ("seen", "known"):
+        two.rows(f"create view {name} as table a")
+    script(two, "b", "drop table a cascade;", "revert")
+    result = two.run("turnkeep", "revert", "-y", "--to", "a")
+    assert "NOTICE:  drop cascades to 2 other objects\nDETAIL:  drop" in result.stderr
+    assert "drop cascades to view known" in result.stderr
+    script(two, "b", "do $$begin raise notice 'so' using hint = 'wait'; end$$;")
+    assert "so\nHINT:  wait\n" in two.run("turnkeep", "deploy").stderr
+
+
 def test_the_registry_is_written_with_the_schema_whatever_a_script_sets(
     two: Workspace,
 ) -> None:

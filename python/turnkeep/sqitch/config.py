@@ -448,10 +448,11 @@ def to_conninfo(uri: str, environ: Mapping[str, str] = os.environ) -> str | None
 
 def display(uri: str, environ: Mapping[str, str] = os.environ) -> str:
     """Give the name of a database for messages: as Sqitch does, without a password."""
-    own = _behind_db(uri)
+    own = uri if _is_url(uri) else _behind_db(uri)
     if own is None:
         return describe(uri, environ)
     shown = re.sub(r"(//[^/@:]*:)[^/@]*@", r"\1@", own)
+    shown = re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1", shown)
     missing = re.fullmatch(r"[a-z]+:(?://(?:([^/@:]*)(?::[^/@]*)?@)?[^/@]*/?)?", own)
     if not missing:
         return f"db:{shown}"
@@ -476,11 +477,21 @@ def describe(conninfo: str, environ: Mapping[str, str] = os.environ) -> str:
     return f"db:pg://{place}/{name}" if place else f"db:pg:{name}"
 
 
+def whole(uri: str) -> str:
+    """Give a URI of the configuration with ``db:`` before it, as Sqitch shows it."""
+    own = uri if _is_url(uri) else _behind_db(uri)
+    return uri if own is None else f"db:{own}"
+
+
+def _is_url(uri: str) -> bool:
+    return uri.startswith(("postgresql://", "postgres://"))
+
+
 def _behind_db(uri: str) -> str | None:
     """Give the part of a Sqitch URI behind ``db:``, None for libpq's own syntax."""
     if uri.startswith("db:"):
         return uri.removeprefix("db:")
-    if uri.startswith(("postgresql://", "postgres://")):
+    if _is_url(uri):
         return None
     return uri if uri.partition(":")[0] in _ENGINES else None
 

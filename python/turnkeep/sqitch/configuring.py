@@ -89,8 +89,9 @@ class Setup:
         self._make_directories(target)
 
     def targets(self) -> dict[str, str]:
-        """Give names and URIs of the targets, in order of name."""
-        return dict(sorted(_named(self.config, r"target\.([^.]+)\.uri")))
+        """Give names and URIs of the targets, in order of key, as Sqitch does."""
+        found = _named(self.config, r"target\.([^.]+)\.uri")
+        return dict(sorted(found, key=lambda each: f"{each[0]}.uri"))
 
     def engines(self) -> dict[str, str]:
         """Give the engines that have a target, with it."""
@@ -365,7 +366,7 @@ def cast(value: str, kind: str | None) -> str:
 
 def describe(name: str, target: Target, *, is_engine: bool = False) -> Iterator[str]:
     """Give the lines of ``target show`` and ``engine show``."""
-    uri = target.uri if not is_engine else target.name
+    uri = target.name if is_engine else configuration.whole(target.uri)
     yield f"* {name}"
     yield f"    {'Target' if is_engine else 'URI'}:".ljust(19) + uri
     yield f"    Registry:      {target.registry}"

@@ -21,7 +21,7 @@ from turnkeep.sqitch.errors import (
     VerifyFailedError,
 )
 from turnkeep.sqitch.script import words
-from turnkeep.sqitch.server import lost, said
+from turnkeep.sqitch.server import lost, noticed, said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -359,5 +359,4 @@ class Messages:
             return
         part = self._running if self._running and self._running.where else self._next
         if part and part.where:
-            text = f"{diagnostic.severity}:  {diagnostic.message_primary}"
-            self.report.vent(f"{part.where}: {text}")
+            self.report.vent(f"{part.where}: {noticed(diagnostic)}")

@@ -11,7 +11,7 @@ from turnkeep.sqitch.errors import ServerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from turnkeep.libpq import Connection
+    from turnkeep.libpq import Connection, Diagnostic
 
 
 @contextmanager
@@ -48,12 +48,24 @@ def connect(
 def said(error: libpq.Error) -> str:
     """Give what the server said: its message, DETAIL and CONTEXT, a line each."""
     diag = error.diag
-    lines = [f"{diag.severity or 'ERROR'}:  {diag.message_primary or error}"]
-    if diag.message_detail:
-        lines.append(f"DETAIL:  {diag.message_detail}")
-    if diag.context:
-        lines.append(f"CONTEXT:  {diag.context}")
-    return "\n".join(lines)
+    return _lines(
+        f"{diag.severity or 'ERROR'}:  {diag.message_primary or error}",
+        DETAIL=diag.message_detail,
+        CONTEXT=diag.context,
+    )
+
+
+def noticed(diag: Diagnostic) -> str:
+    """Give a notice as psql does: its message, DETAIL and HINT, a line each."""
+    return _lines(
+        f"{diag.severity}:  {diag.message_primary}",
+        DETAIL=diag.message_detail,
+        HINT=diag.message_hint,
+    )
+
+
+def _lines(first: str, **more: str | None) -> str:
+    return "\n".join([first, *(f"{key}:  {more[key]}" for key in more if more[key])])
 
 
 def lost(error: libpq.Error, where: str | None) -> ServerError:
