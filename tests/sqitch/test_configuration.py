@@ -106,6 +106,7 @@ def test_the_environment_names_a_target(read: config.Config) -> None:
         ("db:pg:app", "db:pg:app", "dbname='app'"),
         ("db:postgresql:app", "db:postgresql:app", "dbname='app'"),
         ("postgresql:app", "db:postgresql:app", "dbname='app'"),
+        ("db:Pg:", "db:Pg:me", None),
         ("db:pg:///app", "db:pg:///app", "dbname='app'"),
         (
             "db:pg://u:p%20w@h/app",

@@ -240,6 +240,19 @@ def test_a_verify_script_may_use_a_new_enum_value(two: Workspace) -> None:
     assert result.code == 0, result.stderr
 
 
+def test_a_script_without_begin_may_use_the_enum_value_that_it_adds(
+    two: Workspace,
+) -> None:
+    script(
+        two,
+        "b",
+        "create type mood as enum ('sad'); alter type mood add value 'fine';\n"
+        "create table b (m mood default 'fine');\n",
+    )
+    result = two.run("turnkeep", "deploy")
+    assert result.code == 0, result.stderr
+
+
 def test_a_new_enum_value_is_reverted_when_its_verify_script_fails(
     two: Workspace,
 ) -> None:

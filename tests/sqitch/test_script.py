@@ -132,6 +132,28 @@ def test_a_new_enum_value_is_noticed(tmp_path: Path, text: str, *, adds: bool) -
     assert load(tmp_path, text).adds_enum_value is adds
 
 
+ADDING = "alter type mood add value 'fine'"
+
+
+@pytest.mark.parametrize(
+    ("text", "separate"),
+    [
+        (f"{ADDING}; table b;", True),
+        (f"{ADDING}; create table b (m mood default 'fine');", True),
+        (f"begin; {ADDING}; commit; select enum_range(null::mood);", True),
+        (f"begin; {ADDING}; rollback; select 1;", False),
+        (f"begin; {ADDING}; select 1; commit;", False),
+        (f"{ADDING}; create table b ();", False),
+        (f"{ADDING}; alter type mood add value 'bad' after 'fine';", False),
+    ],
+)
+def test_what_may_use_a_new_enum_value_follows_its_commit(
+    tmp_path: Path, text: str, *, separate: bool
+) -> None:
+    reason = load(tmp_path, text).separate or ""
+    assert ("may use a value that was added to an enum" in reason) is separate
+
+
 def test_a_reworked_change_has_its_scripts_under_the_first_tag_with_one(
     tmp_path: Path,
 ) -> None:

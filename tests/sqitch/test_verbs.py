@@ -96,7 +96,7 @@ def test_show_in_json_and_only_whether_it_exists(bare: Workspace) -> None:
         ("db:pg://a:pw@h/x", {"dbname": "y"}, "db:pg://a:@h/y"),
         ("db:pg://h", {}, "db:pg://h/me"),
         ("db:pg://h/x?sslmode=require", {"port": "2"}, "db:pg://h:2/x?sslmode=require"),
-        ("postgresql://u@h/x", {"dbname": "y"}, "db:pg://u@h/y"),
+        ("postgresql://u@h/x", {"dbname": "y"}, "db:postgresql://u@h/y"),
         ("db:pg://[::1]/x", {"dbname": "y"}, "db:pg://[::1]/y"),
     ],
 )

@@ -210,7 +210,8 @@ def _show(account: Account, names: dict[str, str], *, is_engine: bool) -> None:
     config = configuration.load(Path())
     for name, target_name in names.items():
         target = configuration.target(config, Path(), target_name)
-        for line in configuring.describe(name, target, is_engine=is_engine):
+        of = target_name if is_engine else None
+        for line in configuring.describe(name, target, of):
             account(line)
 
 

@@ -375,7 +375,7 @@ def mode(config: Config, *keys: str) -> Mode:
 
 def with_parts(uri: str, parts: Mapping[str, str]) -> str:
     """Put host, port, user or database in the place of a URI's own."""
-    own = _behind_db(uri)
+    own = uri if _is_url(uri) else _behind_db(uri)
     if own is None:
         return libpq.joined(uri, **parts)
     engine, _, rest = own.partition(":")
@@ -412,7 +412,7 @@ def to_conninfo(uri: str, environ: Mapping[str, str] = os.environ) -> str | None
         _check_conninfo(uri)
         return uri
     engine, _, rest = own.partition(":")
-    if engine not in _ENGINES:
+    if engine.lower() not in _ENGINES:
         raise ConfigError(
             f"{uri} is not a PostgreSQL database",
             hint="turnkeep deploys to PostgreSQL only: db:pg:NAME or a "
@@ -451,9 +451,8 @@ def display(uri: str, environ: Mapping[str, str] = os.environ) -> str:
     own = uri if _is_url(uri) else _behind_db(uri)
     if own is None:
         return describe(uri, environ)
-    shown = re.sub(r"(//[^/@:]*:)[^/@]*@", r"\1@", own)
-    shown = re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1", shown)
-    missing = re.fullmatch(r"[a-z]+:(?://(?:([^/@:]*)(?::[^/@]*)?@)?[^/@]*/?)?", own)
+    shown = without_password(own)
+    missing = re.fullmatch(r"[A-Za-z]+:(?://(?:([^/@:]*)(?::[^/@]*)?@)?[^/@]*/?)?", own)
     if not missing:
         return f"db:{shown}"
     # Without a name it is libpq's choice: a variable's, or the name of the user.
@@ -461,6 +460,12 @@ def display(uri: str, environ: Mapping[str, str] = os.environ) -> str:
     if "//" in shown and not shown.endswith("/"):
         name = f"/{name}"
     return f"db:{shown}{name}"
+
+
+def without_password(uri: str) -> str:
+    """Give a URI as Sqitch shows it, and without libpq's parameters of this kind."""
+    shown = re.sub(r"(//[^/@:]*:)[^/@]*@", r"\1@", uri)
+    return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1", shown)
 
 
 def describe(conninfo: str, environ: Mapping[str, str] = os.environ) -> str:
@@ -493,7 +498,7 @@ def _behind_db(uri: str) -> str | None:
         return uri.removeprefix("db:")
     if _is_url(uri):
         return None
-    return uri if uri.partition(":")[0] in _ENGINES else None
+    return uri if uri.partition(":")[0].lower() in _ENGINES else None
 
 
 def _check_conninfo(conninfo: str) -> None:

@@ -152,8 +152,10 @@ class Setup:
                 f'Missing Engine "{name}"; use "add {name} {target or f"db:{name}:"}" '
                 "to add it"
             )
-        self._engine_target(target)
-        self.file.set_all(properties.keys(f"engine.{name}"))
+        values = properties.keys(f"engine.{name}")
+        if chosen := self._engine_target(target):
+            values[f"engine.{name}.target"] = chosen
+        self.file.set_all(values)
         self._make_directories(self.target())
 
     def remove_engine(self, name: str) -> None:
@@ -166,7 +168,8 @@ class Setup:
             return None
         if ":" in target:
             configuration.to_conninfo(target, self.environ)
-        elif not self.config.get(f"target.{target}.uri"):
+            return configuration.whole(target)
+        if not self.config.get(f"target.{target}.uri"):
             raise ConfigError(f'Unknown target "{target}"')
         return target
 
@@ -283,15 +286,14 @@ def find(
     for path in files.values():
         own: dict[str, list[str]] = {}
         for name, value in configuration.parse(configuration.read(path), str(path)):
-            own.setdefault(name, []).append(value)
+            own.setdefault(_folded(name), []).append(value)
         whole |= own
     if action in ("list_all", "get_regex"):
         chosen = [name for name in sorted(whole) if re.search(key, name)]
     elif "." not in key:
         raise ConfigError(f"No section given in key: {key}")
     else:
-        wanted = key if ".variables." in key else _folded(key)
-        chosen = [wanted] if wanted in whole else []
+        chosen = [_folded(key)] if _folded(key) in whole else []
     found = {
         name: [
             cast(each, kind) for each in whole[name] if re.search(pattern or "", each)
@@ -364,11 +366,17 @@ def cast(value: str, kind: str | None) -> str:
     return value if kind == "num" else str(int(number))
 
 
-def describe(name: str, target: Target, *, is_engine: bool = False) -> Iterator[str]:
-    """Give the lines of ``target show`` and ``engine show``."""
-    uri = target.name if is_engine else configuration.whole(target.uri)
+def describe(name: str, target: Target, of: str | None = None) -> Iterator[str]:
+    """Give the lines of ``target show``, or of ``engine show`` with the target ``of``.
+
+    As in Sqitch, only the second conceals a password.
+    """
     yield f"* {name}"
-    yield f"    {'Target' if is_engine else 'URI'}:".ljust(19) + uri
+    if of is None:
+        yield f"    URI:           {configuration.whole(target.uri)}"
+    else:
+        shown = configuration.without_password(configuration.whole(of))
+        yield f"    Target:        {shown}"
     yield f"    Registry:      {target.registry}"
     yield f"    Client:        {target.client}"
     yield f"    Top Directory: {target.top_dir}"

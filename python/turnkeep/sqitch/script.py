@@ -60,6 +60,9 @@ _KEEPS_SESSION = re.compile(
     re.VERBOSE,
 )
 """What leaves nothing behind in the session, and runs no function that could."""
+_ENUM_LABEL = re.compile(
+    r"\badd\s+value\s+(?:if\s+not\s+exists\s+)?'((?:[^']|'')*)'", re.IGNORECASE
+)
 _PREPARE = ("prepare", "transaction")
 _PREPARED = ("prepare", "deallocate", "discard")
 _CONTROL_WORDS = {"begin", "start", "commit", "end", "rollback", "abort"}
@@ -308,6 +311,7 @@ def _why_separate(actions: Sequence[Action], kind: Kind, psql: Psql) -> str | No
         for each in psql.unsure
         if control(each) or _ALONE.match(words(each))
     ]
+    reasons += _why_enum(_statements(actions))
     return reasons[0] if reasons else None
 
 
@@ -366,6 +370,39 @@ def words(statement: Statement) -> str:
 
 def _first_line(statement: Statement) -> str:
     return statement.sql.partition("\n")[0].strip()
+
+
+def _why_enum(statements: Sequence[Statement]) -> Iterator[str]:
+    """Tell what needs the values of enums that psql would have committed before."""
+    is_begun = False
+    added: list[Statement] = []
+    fresh: list[Statement] = []
+    for each in statements:
+        step = control(each)
+        if step is None and any(_may_use(each, value) for value in added):
+            what = _first_line(each)
+            yield f"{each.where}: {what} may use a value that was added to an enum"
+        if _adds_enum_value(each.tokens):
+            fresh.append(each)
+        if step is not None:
+            is_begun = step is Control.BEGIN
+        if step is Control.ROLLBACK:
+            fresh.clear()
+        if not is_begun:
+            added += fresh
+            fresh.clear()
+
+
+def _may_use(statement: Statement, adding: Statement) -> bool:
+    """Tell whether a statement may need a value of an enum that another one adds."""
+    if _adds_enum_value(statement.tokens):
+        return False
+    label = _ENUM_LABEL.search(adding.sql)
+    return (
+        not _KEEPS_SESSION.match(words(statement))
+        or label is None
+        or label[1] in statement.sql
+    )
 
 
 def _adds_enum_value(tokens: Sequence[str]) -> bool:
