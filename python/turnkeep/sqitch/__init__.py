@@ -11,8 +11,9 @@ are taken away for that. A script that cannot be one transaction (``CREATE INDEX
 CONCURRENTLY``, ``VACUUM``, a second ``BEGIN``, ``CALL`` outside ``BEGIN`` ...) runs
 statement by statement as psql would, its registry entry is committed after it, and the
 run says so first. A script without ``BEGIN`` leaves nothing behind when it fails. After
-``ALTER TYPE ... ADD VALUE`` the verify script runs after the commit, because only then
-the new value can be used; when it fails the change is reverted by its revert script.
+``ALTER TYPE ... ADD VALUE`` what may use the new value, the verify script too, runs
+after the commit, because only then it can; when the verify script fails the change is
+reverted by its revert script.
 With ``--single-transaction`` all changes are one.
 
 *Steps outside a transaction are resumed.* How far such a script came is noted, with the
