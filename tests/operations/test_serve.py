@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
@@ -32,8 +33,6 @@ from turnkeep.serve import create_app
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import psycopg
 
 TURNKEEP = (sys.executable, "-m", "turnkeep")
 
@@ -162,6 +161,12 @@ def test_other_names_of_this_machine_are_refused_without_a_token(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_cleanly(empty_database: str, number: signal.Signals) -> None:
     with serving(empty_database) as served:
+        served.get("/health")
+        with psycopg.connect(empty_database, autocommit=True) as other:
+            other.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()"
+            )
         served.get("/health")
         watching = HTTPConnection("127.0.0.1", served.port, timeout=20)
         watching.request("GET", "/stream")

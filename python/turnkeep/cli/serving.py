@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import socket
 import sys
@@ -97,6 +98,8 @@ def serve_command(  # noqa: PLR0913  one for each option
             where=f"--host {host}",
             hint="set TURNKEEP_TOKEN, or listen on 127.0.0.1",
         )
+    # That a connection was lost is said by /health, as that of the database.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
     database = chosen(url)
     app = create_app(
         database.conninfo, redis_url=redis_url, token=token or None, pumps=pumps
