@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
-from io import BytesIO, RawIOBase
+from io import BytesIO, IOBase, RawIOBase
 from pathlib import Path, PurePath
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -339,7 +339,7 @@ def local_files(sources: Sources) -> list[LocalFile]:
     :raises TypeError: neither a path nor a `LocalFile`
     """
     one = str | Path | LocalFile
-    several = [sources] if isinstance(sources, one | bytes) else list(sources)
+    several = [sources] if isinstance(sources, one | bytes | IOBase) else list(sources)
     for source in several:
         if not isinstance(source, one):
             given = type(source).__name__

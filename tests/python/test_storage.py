@@ -112,19 +112,26 @@ def test_what_a_killed_upload_has_left_goes_after_a_day(
     assert "a" in content_of(storage, "b")
 
 
-def test_an_object_is_on_the_disk_with_its_name_before_put_returns(
-    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is put survives a power cut: each folder is written after its last name."""
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> dict[Path, list[str]]:
+    """Give the names that each folder had when it was last written to the disk."""
     written: dict[Path, list[str]] = {}
     fsync = os.fsync
 
     def note(descriptor: int) -> None:
         fsync(descriptor)
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        written[path] = [each.name for each in path.glob("*") if path.is_dir()]
+        if path.is_dir():
+            written[path] = sorted(each.name for each in path.iterdir())
 
     monkeypatch.setattr(os, "fsync", note)
+    return written
+
+
+def test_an_object_is_on_the_disk_with_its_name_before_put_returns(
+    storage: Storage, tmp_path: Path, written: dict[Path, list[str]]
+) -> None:
+    """What is put survives a power cut: each folder is written after its last name."""
     root = tmp_path / "storage"
     names = {
         tmp_path: ["storage"],
@@ -133,27 +140,22 @@ def test_an_object_is_on_the_disk_with_its_name_before_put_returns(
         root / "b/me": ["a"],
     }
     storage.put("b", "me/a", BytesIO(b"1"))
-    assert {path: each for path, each in written.items() if path.is_dir()} == names
+    assert written == names
     written.clear()
     storage.put("b", "me/a", BytesIO(b"1"))
     assert written == {path: names[path] for path in names if path != tmp_path}
 
 
 def test_what_is_deleted_is_gone_from_the_disk_before_delete_returns(
-    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    storage: Storage,
+    tmp_path: Path,
+    written: dict[Path, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No power cut brings back a name: its folder is written after it has gone."""
-    written: dict[Path, list[str]] = {}
-    fsync = os.fsync
-
-    def note(descriptor: int) -> None:
-        fsync(descriptor)
-        path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        written[path] = sorted(each.name for each in path.iterdir())
-
     for path in ("me/a", "me/b", "you/c", "you/d/e"):
         storage.put("b", path, BytesIO(b"1"))
-    monkeypatch.setattr(os, "fsync", note)
+    written.clear()
     bucket = tmp_path / "storage/b"
     assert storage.delete("b", ["me/a", "you/c", "you/d/e", "me/none"]) == {}
     assert written == {bucket: ["me"], bucket / "me": ["b"]}
