@@ -243,6 +243,7 @@ def delete_conversation(
 ) -> Call[replies.DeletedConversation]:
     """Delete a conversation with its messages and links; no error when it is gone.
 
+    Not sent again when the reply is lost: a turn of somebody else may have come since.
     Fails with `Unprocessable` for what can not be a `continuation_id`.
     """
     return Call(
@@ -256,6 +257,7 @@ def truncate_thread(
 ) -> Call[replies.TruncatedThread]:
     """Delete the messages after the one with seq `after_seq`; all of them with 0.
 
+    Not sent again when the reply is lost: a turn of somebody else may have come since.
     Fails with `NotFound` for an unknown conversation, `Unprocessable`.
     """
     return Call(

@@ -2,8 +2,9 @@
 
 A client, sync or async, sends what an `Exchange` says, and tells it what came back. So
 when to send again, and what to log, is written once. What is sent twice is done once:
-every function is idempotent by its arguments, and the one that is not, append_turn,
-gets a request_id here when the caller gave none.
+functions are idempotent by their arguments, and append_turn, which is not, gets a
+request_id here when the caller gave none. A deletion is not sent again when the first
+may have been carried out: what others have added since would go with it.
 
 Logged to `turnkeep.client`: a duplicate or a replay as debug, a retry as warning, a
 failure as error.
@@ -157,6 +158,15 @@ class Exchange(Attempts, Generic[Reply]):
         log_repetition(self.call, reply)
         return reply
 
+    def _patience(self, error: CallError) -> float | None:
+        if self.call.function.takes_what_comes_later and may_have_run(error):
+            error.hint = (
+                error.hint
+                or "it may have been carried out: look before you send it again"
+            )
+            return None
+        return super()._patience(error)
+
     def _give_up(self, error: CallError) -> None:
         self._end(error)
         super()._give_up(error)
@@ -164,6 +174,13 @@ class Exchange(Attempts, Generic[Reply]):
     def _end(self, result: object) -> None:
         if (observer := self.policy.observer) is not None:
             observer.ended(self.what, perf_counter() - self._began, result)
+
+
+def may_have_run(error: CallError) -> bool:
+    """Tell whether nobody knows if the call was carried out: the connection was lost."""
+    if isinstance(error, Unanswered):
+        return False
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P02"))
 
 
 def log_repetition(call: Call[Any], reply: object) -> None:

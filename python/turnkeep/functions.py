@@ -33,6 +33,8 @@ class Function(Generic[Reply]):
     """It returns rows (always exactly one) and not one jsonb."""
     request_argument: str | None = None
     """The argument without which sending the call twice would do it twice."""
+    takes_what_comes_later: bool = False
+    """A second time it would delete what others have added since the first."""
     needed: frozenset[str] = field(init=False, repr=False)
     """The names of those that have no default."""
     documents: frozenset[str] = field(init=False, repr=False)
@@ -123,12 +125,14 @@ DELETE_CONVERSATION: Function[replies.DeletedConversation] = Function(
     "delete_conversation",
     {"continuation_id": "text", "owner_id": "uuid"},
     replies.DeletedConversation,
+    takes_what_comes_later=True,
 )
 TRUNCATE_THREAD: Function[replies.TruncatedThread] = Function(
     "truncate_thread",
     {"continuation_id": "text", "after_seq": "bigint", "owner_id": "uuid"},
     replies.TruncatedThread,
     required=2,
+    takes_what_comes_later=True,
 )
 SEARCH_MESSAGES: Function[replies.MatchPage] = Function(
     "search_messages",

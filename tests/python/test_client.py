@@ -20,8 +20,10 @@ from turnkeep.calls import (
     append_turn,
     cache_put,
     cleanup_orphaned_files,
+    delete_conversation,
     get_thread,
     link_files_to_conversation,
+    truncate_thread,
 )
 from turnkeep.client import Client
 from turnkeep.demo.losing import LosingConnection
@@ -168,6 +170,23 @@ def test_what_does_not_pass_is_raised_at_once(
     assert raised.value.__cause__ is failure
     assert raised.value.sqlstate == failure.sqlstate
     assert levels(caplog) == ["ERROR"]
+
+
+@pytest.mark.parametrize("delete", [truncate_thread("c", 0), delete_conversation("c")])
+def test_a_deletion_that_may_have_been_carried_out_is_not_sent_again(
+    losing: Client, delete: Call[Any]
+) -> None:
+    losing(append_turn("c", HELLO))
+    LosingConnection.ordered = "after the commit"
+    with pytest.raises(Unavailable, match="look before you send it again"):
+        losing(delete)
+    assert losing.retries == 0
+
+
+def test_a_deletion_that_was_refused_is_sent_again(failing: Client) -> None:
+    FailingConnection.failures[:] = [psycopg.errors.AdminShutdown("terminating")]
+    failing(delete_conversation("c"))
+    assert failing.retries == 1
 
 
 def test_the_budget_for_retries_ends(failing: Client) -> None:
