@@ -98,6 +98,14 @@ class _Client(Generic[AnyTransport]):
         """
         return self._over(self._transport.signed_in(access_token))
 
+    def _leave(self, shared: dict[Address, Any]) -> None:
+        """Be no shared client any more: whoever asks for it gets another."""
+        with _shared_lock:
+            for address, client in list(shared.items()):
+                # One that acts for a user is a copy over the same connections.
+                if client._policy is self._policy:  # noqa: SLF001
+                    del shared[address]
+
     def _over(self, transport: AnyTransport) -> Self:
         other = copy(self)
         other._transport = transport  # noqa: SLF001
@@ -245,6 +253,7 @@ class Client(_Client["Transport"]):
 
     def close(self) -> None:
         """Close the pool and its connections. The client cannot be used afterwards."""
+        self._leave(_shared)
         self._transport.close()
 
 
@@ -361,6 +370,8 @@ class AsyncClient(_Client["AsyncTransport"]):
 
     async def close(self) -> None:
         """Close the pool and its connections. The client cannot be used afterwards."""
+        for clients in list(_shared_in_loops.values()):
+            self._leave(clients)
         await self._transport.close()
 
 

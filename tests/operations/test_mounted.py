@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 from operations.test_page import browser, page, said
 from turnkeep.calls import append_turn
 from turnkeep.client import Client
+from turnkeep.errors import Misconfigured
 from turnkeep.monitor import Listener
 from turnkeep.serve import app, create_app, pumping
 
@@ -153,6 +154,11 @@ def test_behind_a_proxy_the_token_is_taken_under_the_prefix(
         assert "path=" not in answer.headers["set-cookie"].lower()
         assert browser.get(path).status_code == 200
         assert browser.get(f"{path}assets/page.js").status_code == 200
+
+
+def test_an_empty_token_is_refused(empty_database: str) -> None:
+    with pytest.raises(Misconfigured, match="the token is empty"):
+        create_app(empty_database, token="")
 
 
 def test_each_loop_has_its_own(database: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from turnkeep.calls import (
     link_files_to_conversation,
     truncate_thread,
 )
-from turnkeep.client import Client
+from turnkeep.client import AsyncClient, Client
 from turnkeep.demo.losing import LosingConnection
 from turnkeep.errors import (
     CallError,
@@ -395,3 +396,22 @@ def test_one_process_has_one_client_and_one_pool_for_a_database(
         assert stored == (64,)
     finally:
         clients.pop().close()
+
+
+def test_a_shared_client_that_was_closed_is_shared_no_more(database: str) -> None:
+    with Client.shared(database).acting_as(uuid4()):
+        pass
+    with Client.shared(database) as client:
+        assert client(append_turn("c", HELLO)).next_seq == 2
+
+
+def test_a_shared_client_of_a_loop_that_was_closed_is_shared_no_more(
+    database: str,
+) -> None:
+    async def twice() -> int:
+        async with AsyncClient.shared(database):
+            pass
+        async with AsyncClient.shared(database) as client:
+            return (await client(append_turn("c", HELLO))).next_seq
+
+    assert asyncio.run(twice()) == 2

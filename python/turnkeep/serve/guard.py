@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse
 
+from turnkeep.errors import Misconfigured
+
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,7 +34,12 @@ class Gate:
     """Tells who has the token. Without one, everybody has, and only locally."""
 
     def __init__(self, token: str | None) -> None:
-        """Take the token, or None."""
+        """Take the token, or None.
+
+        :raises turnkeep.errors.Misconfigured: it is empty, as a variable may be
+        """
+        if token == "":
+            raise Misconfigured("the token is empty", hint="pass one, or None for none")
         self._token = token
         # The cookie is not the token: whoever reads one cannot use it as the other.
         self._cookie = hmac.digest(
