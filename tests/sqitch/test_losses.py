@@ -82,6 +82,14 @@ def test_an_empty_table_is_no_loss(full: Workspace, sql: str) -> None:
     assert result.code == 0, result.stderr
 
 
+def test_what_a_script_says_is_told_once(full: Workspace) -> None:
+    full.write("revert/a.sql", "select 'bye';\ndrop table if exists none, a cascade;\n")
+    result = full.run("turnkeep", "revert", "-y", *ALLOW)
+    assert result.code == 0, result.stderr
+    assert result.stdout.count("bye\n") == 1
+    assert result.stderr.count("does not exist, skipping") == 1
+
+
 def test_what_an_earlier_revert_took_away_is_no_loss(full: Workspace) -> None:
     full.rows("truncate a")
     full.write("revert/b.sql", "begin;\ndrop table a;\ncommit;\n")

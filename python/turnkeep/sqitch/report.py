@@ -195,6 +195,13 @@ class Collected:
             self.comment(remark)
 
 
+class Again(Collected):
+    """What was told before: nothing is printed."""
+
+    def output(self, text: str) -> None:
+        """Forget a row."""
+
+
 class Events:
     """The same account as JSON, a line for each thing that happens, when it does."""
 

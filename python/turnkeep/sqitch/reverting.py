@@ -13,6 +13,7 @@ from turnkeep.sqitch.errors import (
     SqitchError,
 )
 from turnkeep.sqitch.messages import NotSharedError
+from turnkeep.sqitch.report import Again
 from turnkeep.sqitch.script import Control, control, transaction_modes
 from turnkeep.sqitch.session import MOST
 
@@ -178,7 +179,12 @@ class Reversion(NamedTuple):
                 ((number, is_exact),) = session.ask(query)
                 lost.append((name, number, is_exact))
             self._decide(script, lost)
-            session.run(script)
+            told, session.report = session.report, Again()
+            try:
+                session.run(script)
+                session.flush()
+            finally:
+                session.report = told
         else:
             self._decide(script, lost)
 
