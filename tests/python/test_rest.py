@@ -12,7 +12,7 @@ import pytest
 
 from turnkeep.calls import get_thread
 from turnkeep.client import Client, connect, connect_async
-from turnkeep.errors import CallError, Forbidden
+from turnkeep.errors import CallError, Forbidden, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +65,7 @@ def ask(client: Any) -> Any:
         (200, PAGE, CallError, "OK: HTTP 200 from http://127.0.0.1"),
         (301, PAGE, CallError, "Moved Permanently: HTTP 301"),
         (404, PAGE, CallError, "Not Found: HTTP 404"),
+        (413, PAGE, TooLarge, "Request Entity Too Large: HTTP 413"),
         (599, PAGE, CallError, "no reply: HTTP 599"),
         (401, b'{"message": "No"}', Forbidden, "No: HTTP 401"),
     ],

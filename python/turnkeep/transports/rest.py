@@ -26,6 +26,7 @@ from turnkeep.errors import (
     Forbidden,
     Misconfigured,
     NotDeployed,
+    TooLarge,
     Unanswered,
     Unavailable,
     Unprocessable,
@@ -47,9 +48,17 @@ REPLY_TIMEOUT_SECONDS = 65.0
 FAILURES = (APIError, httpx.HTTPError, UnicodeEncodeError)
 """All that sending a call may raise."""
 BY_CODE: dict[str, type[CallError]] = {
+    "413": TooLarge,
+    "429": Unavailable,
     "502": Unavailable,
     "503": Unavailable,
     "504": Unavailable,
+    # Cloudflare, which precedes Supabase, cannot reach it.
+    "520": Unavailable,
+    "521": Unavailable,
+    "522": Unavailable,
+    "523": Unavailable,
+    "524": Unavailable,
     # PostgREST cannot reach its database, or reads the schema anew.
     "PGRST000": Unavailable,
     "PGRST001": Unavailable,
