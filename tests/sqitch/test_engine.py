@@ -317,6 +317,13 @@ def test_a_notice_comes_with_its_detail_and_hint(two: Workspace) -> None:
     assert "so\nHINT:  wait\n" in two.run("turnkeep", "deploy").stderr
 
 
+def test_a_name_that_is_cut_off_is_told(two: Workspace) -> None:
+    script(two, "b", f"begin; create table {'b' * 64} (); commit;")
+    result = two.run("turnkeep", "deploy", "--no-verify")
+    assert "NOTICE:  identifier" in result.stderr
+    assert "will be truncated" in result.stderr
+
+
 def test_the_registry_is_written_with_the_schema_whatever_a_script_sets(
     two: Workspace,
 ) -> None:

@@ -46,6 +46,7 @@ DEALLOCATE = "deallocate all"
 """Belongs to both, but takes the engine's own prepared statements away, too."""
 LONGEST_MESSAGE = 1_000_000
 """Characters: the server parses a message as a whole before it begins."""
+_NAME_TOO_LONG = "42622"
 _NO_LOCK = ("55P03", "40P01")
 """SQLSTATEs: a lock is not to be had in time, a deadlock."""
 _TALKS = re.compile(
@@ -360,3 +361,6 @@ class Messages:
         part = self._running if self._running and self._running.where else self._next
         if part and part.where:
             self.report.vent(f"{part.where}: {noticed(diagnostic)}")
+        elif diagnostic.sqlstate == _NAME_TOO_LONG:
+            # The server reads a message before it runs any of it: whose is unknown.
+            self.report.vent(noticed(diagnostic))
