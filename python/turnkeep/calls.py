@@ -445,7 +445,7 @@ def cache_put(  # noqa: PLR0913  the function's own arguments, by name
             "value": value,
             "ttl": ttl,
             "scope": scope,
-            "embedding": None if embedding is None else list(embedding),
+            "embedding": None if embedding is None else list(map(float, embedding)),
             "owner_id": owner_id,
         },
     )
@@ -466,7 +466,7 @@ def cache_nearest(
         functions.CACHE_NEAREST,
         {
             "scope": scope,
-            "embedding": list(embedding),
+            "embedding": list(map(float, embedding)),
             "max_distance": max_distance,
             "owner_id": owner_id,
         },

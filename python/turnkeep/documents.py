@@ -29,7 +29,7 @@ def arguments(call: Call[Any], documents: Container[str]) -> dict[str, object]:
         raise InvalidArgument("an argument is bytes", where=where, hint=DECODE)
     try:
         return {
-            name: encode(value).decode() if name in documents else value
+            name: encode(value, name).decode() if name in documents else value
             for name, value in call.arguments.items()
             if value is not None or name in needed
         }
@@ -41,8 +41,8 @@ def arguments(call: Call[Any], documents: Container[str]) -> dict[str, object]:
         ) from cause
 
 
-def encode(value: object) -> bytes:
-    """Write a document.
+def encode(value: object, name: str) -> bytes:
+    """Write a document; `name` is for what is wrong with it.
 
     :raises TypeError: it has what JSON has not, an object or bytes
     :raises ValueError: it has NaN or infinity, or an int of thousands of digits
@@ -51,7 +51,7 @@ def encode(value: object) -> bytes:
     document = _encode(value)
     # The encoder writes null for NaN, and base64 for bytes, without a word.
     if b"null" in document or has_bytes(value):
-        refuse(value)
+        refuse(value, name)
     return document
 
 
@@ -64,9 +64,9 @@ def has_bytes(value: object) -> bool:
     return False
 
 
-def refuse(document: object) -> None:
+def refuse(document: object, name: str) -> None:
     """Raise what the encoder would write as something else, and say where it is."""
-    left = [("", document)]
+    left = [(name, document)]
     while left:
         at, value = left.pop()
         if isinstance(value, bytes):

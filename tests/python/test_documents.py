@@ -12,6 +12,8 @@ import pytest
 
 from turnkeep.calls import (
     append_turn,
+    cache_nearest,
+    cache_put,
     cleanup_orphaned_files,
     get_thread,
     record_events,
@@ -32,10 +34,10 @@ DEEP: list[Any] = []
 for _ in range(100_000):
     DEEP = [DEEP]
 REFUSED: list[tuple[Call[Any], str]] = [
-    (append_turn("c", HELLO, metadata={"score": nan}), "['score'] is nan"),
+    (append_turn("c", HELLO, metadata={"score": nan}), "metadata['score'] is nan"),
     (
         append_turn("c", [{**HELLO[0], "metadata": {"scores": [1.5, (-inf,)]}}]),
-        "[0]['metadata']['scores'][1][0] is -inf",
+        "messages[0]['metadata']['scores'][1][0] is -inf",
     ),
     (upsert_conversation("c", metadata=MappingProxyType({"a": inf})), "['a'] is inf"),
     (append_turn("c", [{"role": "user", "content": b"Hello"}]), "is bytes"),  # type: ignore[typeddict-item]
@@ -45,6 +47,7 @@ REFUSED: list[tuple[Call[Any], str]] = [
     (append_turn("c", HELLO, files=[Path("a.png")]), "JSON has no PosixPath"),  # type: ignore[list-item]
     (append_turn("c", HELLO, metadata={"deep": DEEP}), "recursion"),
     (append_turn("c", HELLO, metadata={"large": 10**5000}), "digits"),
+    (cache_put("0" * 64, nan), "value is nan"),
     (record_events([{"kind": "client_x", "payload": {"a": nan}}]), "is nan"),
 ]
 OUT_OF_RANGE: list[Call[Any]] = [
@@ -101,12 +104,21 @@ def test_subclasses_and_mappings_are_what_they_stand_for(caller: Caller) -> None
     assert thread.conversation.metadata == given
 
 
+def test_an_embedding_may_have_whole_numbers(caller: Caller) -> None:
+    """As JSON gives them that has 0 for 0.0."""
+    key = "0" * 64
+    caller(cache_put(key, "It.", scope=key, embedding=[0.5, 1]))
+    nearest = caller(cache_nearest(key, [0, 1.0], max_distance=1.0))
+    assert nearest
+    assert nearest.value == "It."
+
+
 def test_a_document_as_deep_as_json_can_be_is_searched_for_nan() -> None:
     deep: Any = nan
     for _ in range(900):
         deep = [deep]
     with pytest.raises(ValueError, match="is nan"):
-        encode(deep)
+        encode(deep, "deep")
 
 
 def test_what_is_no_call_is_said_to_be_none() -> None:

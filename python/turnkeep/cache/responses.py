@@ -156,7 +156,7 @@ class KeptAnswers:
     @staticmethod
     def _put_in_redis(question: Question, answer: Any, seconds: float) -> Steps[None]:
         if seconds >= 1:
-            document = encode(answer)
+            document = encode(answer, "value")
             limit = {"px": int(1000 * seconds)}
             yield Command("set", (question.redis_key, document), limit)
 
