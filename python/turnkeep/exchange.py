@@ -177,7 +177,7 @@ class Exchange(Attempts, Generic[Reply]):
 
 
 def may_have_run(error: CallError) -> bool:
-    """Tell whether nobody knows if the call was carried out: the connection was lost."""
+    """Tell whether the call may have been carried out: the connection was lost."""
     if isinstance(error, Unanswered):
         return False
     return error.sqlstate is None or error.sqlstate.startswith(("08", "57P02"))
