@@ -30,14 +30,15 @@ declare
     v_words tsquery;
     v_from bigint;
     v_below bigint;
-    v_reach bigint := 2048;
+    v_reach bigint;
     v_stretch integer;
     v_oldest bigint;
+    v_newest bigint;
     v_scope tsquery;
-    v_conversation_ids uuid[];
-    v_seqs bigint[];
-    v_places bigint[];
-    v_ranks integer[];
+    v_conversation_ids uuid[] := '{}';
+    v_seqs bigint[] := '{}';
+    v_places bigint[] := '{}';
+    v_ranks integer[] := '{}';
 begin
     if coalesce(length(find_messages.query), 0) not between 1 and 1000 then
         raise exception 'query is empty or too long'
@@ -87,36 +88,42 @@ begin
     end if;
 
     v_from := coalesce(v_cursor[1], 0);
+    v_oldest := v_below;
+    -- A window that has its ends is one stretch.
+    v_reach := case when v_from > 0 then v_below - v_from else 2048 end;
 
     -- The newest matches are the window that is ranked. A common word has them among the
     -- newest messages, and to fetch all that match would take the longer the more there
-    -- are: so look at the newest 2,000 places, and go on from what they have. A scope has
-    -- few words: the index compares each place with each of them.
+    -- are: so look at the newest 2,000 places, and go on, stretch by stretch, from what
+    -- they have. A scope has few words: the index compares each place with each of them.
     loop
-        v_oldest := greatest(v_below - v_reach, v_from);
+        v_newest := v_oldest;
         v_stretch := case
             when v_reach <= 8192 then 1024
             when v_reach <= 1048576 then 32768
         end;
 
         if v_stretch is null then
+            v_oldest := v_from;
             v_scope := format('''@%s''', v_owner_id)::tsquery;
         else
+            v_oldest := greatest(v_newest - v_reach, v_from);
+
             select
                 string_agg(
                     format('''@%s/%s/%s''', v_owner_id, v_stretch, n.chunk), '|'
                 )::tsquery
             into v_scope
             from generate_series(
-                v_oldest / v_stretch, v_below / v_stretch
+                v_oldest / v_stretch, v_newest / v_stretch
             ) as n (chunk);
         end if;
 
         select
-            array_agg(w.conversation_id order by w.place desc),
-            array_agg(w.seq order by w.place desc),
-            array_agg(w.place order by w.place desc),
-            array_agg(
+            v_conversation_ids || array_agg(w.conversation_id order by w.place desc),
+            v_seqs || array_agg(w.seq::bigint order by w.place desc),
+            v_places || array_agg(w.place::bigint order by w.place desc),
+            v_ranks || array_agg(
                 round(ts_rank(w.tsv, v_words, 1) * 1000000)::integer
                 order by w.place desc
             )
@@ -126,18 +133,21 @@ begin
             from turnkeep.message_search as s
             where s.owner_id = v_owner_id
               and s.tsv @@ (v_scope && v_words)
-              and s.place >= v_from
-              and s.place < v_below
+              and s.place >= v_oldest
+              and s.place < v_newest
             order by s.place desc
-            limit v_window_size
+            limit v_window_size - cardinality(v_places)
         ) as w;
 
-        exit when cardinality(v_places) = v_window_size
-            or v_oldest = v_from
-            or v_stretch is null;
+        exit when cardinality(v_places) = v_window_size or v_oldest = v_from;
 
-        -- As far as there would be twice as many as the window has, at this rate.
-        v_reach := v_reach * 2 * v_window_size / coalesce(cardinality(v_places), 1);
+        -- As far as there would be a quarter more than are missing, at the rate so far,
+        -- which few matches say little about.
+        v_reach := (v_below - v_oldest) * least(
+            64,
+            5 * (v_window_size - cardinality(v_places))
+            / (4 * greatest(cardinality(v_places), 1))::numeric
+        );
     end loop;
 
     -- The pages of a window share its ends: a message that goes meanwhile moves no other
