@@ -460,7 +460,8 @@ def cache_nearest(
 ) -> Call[replies.NearestResponse | None]:
     """Get the answer whose prompt is nearest; None beyond `max_distance` (0.05).
 
-    For the service alone. Fails with `Unprocessable` where pgvector is not installed.
+    For the service alone. Fails with `InvalidArgument`, and with `Unprocessable` when
+    `scope` is not a SHA-256.
     """
     return Call(
         functions.CACHE_NEAREST,
