@@ -10,12 +10,12 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from turnkeep.database import ENVIRONMENT_VARIABLE
+from turnkeep.database import ENVIRONMENT_VARIABLE, without_hint
 from turnkeep.errors import Misconfigured
 
 PROJECT_VARIABLE = "SUPABASE_URL"
@@ -96,7 +96,8 @@ def find_address(
             "a key is for Supabase's gateway, and this is a direct connection",
             hint="pass the project's URL, https://...; or acting_as(user_id)",
         )
-    conninfo, is_pooled = _without_hint(url)
+    conninfo = without_hint(url)
+    is_pooled = conninfo != url
     try:
         parameters = tuple(sorted(conninfo_to_dict(conninfo).items()))
     except ProgrammingError as cause:
@@ -150,15 +151,3 @@ def _key_in(environ: Mapping[str, str], url: str, names: tuple[str, ...]) -> str
         where=url,
         hint=f"set one of {', '.join(names)}, or in Python pass key=...",
     )
-
-
-def _without_hint(url: str) -> tuple[str, bool]:
-    """Take `pgbouncer=true` out, with which Supabase marks its pooler's URLs."""
-    if not url.startswith(("postgresql://", "postgres://")):
-        return url, False
-    parts = urlsplit(url)
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    others = [pair for pair in pairs if pair[0] != "pgbouncer"]
-    if pairs == others:
-        return url, False
-    return urlunsplit(parts._replace(query=urlencode(others))), True

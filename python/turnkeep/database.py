@@ -30,10 +30,11 @@ class Database(NamedTuple):
     """``argument``, a variable's name, ``sqitch.conf`` or ``embedded server``."""
 
     def __str__(self) -> str:
-        """Name the database for people: everything but the password, and the source."""
+        """Name the database for people: everything but passwords, and the source."""
         parts = libpq.parse(self.conninfo)
-        parts.pop("password", None)
-        named = " ".join(f"{key}={value}" for key, value in parts.items())
+        named = " ".join(
+            f"{key}={value}" for key, value in parts.items() if "password" not in key
+        )
         return f"{named or 'libpq defaults'} (from {self.source})"
 
 
@@ -51,11 +52,11 @@ def choose(
     project must never land in it by accident.
     """
     if argument:
-        return Database(argument, "argument")
+        return Database(without_hint(argument), "argument")
     if url := environ.get(ENVIRONMENT_VARIABLE):
-        return Database(url, ENVIRONMENT_VARIABLE)
+        return Database(without_hint(url), ENVIRONMENT_VARIABLE)
     if configured:
-        return Database(configured, "sqitch.conf")
+        return Database(without_hint(configured), "sqitch.conf")
     if named := [name for name in LIBPQ_VARIABLES if environ.get(name)]:
         return Database("", ", ".join(named))
     if not may_embed:
@@ -63,3 +64,15 @@ def choose(
     from turnkeep.embedded import start  # noqa: PLC0415
 
     return Database(start().url, "embedded server")
+
+
+def without_hint(conninfo: str) -> str:
+    """Take `pgbouncer=true` out, with which Supabase marks its pooler's URLs."""
+    if not conninfo.startswith(("postgresql://", "postgres://")):
+        return conninfo
+    place, _, query = conninfo.partition("?")
+    pairs = [each for each in query.split("&") if each]
+    others = [each for each in pairs if not each.startswith("pgbouncer=")]
+    if pairs == others:
+        return conninfo
+    return f"{place}?{'&'.join(others)}" if others else place

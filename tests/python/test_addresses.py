@@ -131,6 +131,8 @@ def test_nothing_is_prepared_behind_a_pooler_in_transaction_mode(
     )
     assert described["kwargs"]["prepare_threshold"] == threshold
     assert "pgbouncer" not in address.conninfo
+    if prepared is None:
+        assert pool_description(RawCursor, url, 1, prepared=None) == described
     assert ("sslmode=require" in address.conninfo) == ("sslmode" in url)
 
 

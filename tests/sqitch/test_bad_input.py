@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -96,6 +96,14 @@ def test_a_script_that_cannot_be_used(
     result = project.run("turnkeep", "deploy")
     assert result.code == 2
     assert message in result.stderr
+    assert untouched(project)
+
+
+def test_a_client_that_is_named_and_not_there(project: Workspace) -> None:
+    project.write("deploy/b.sql", "begin;\nselect 1;\n\\l\ncommit;\n")
+    result = project.run("turnkeep", "deploy", "--client", "nosuch")
+    assert result.code == 2
+    assert r"deploy/b.sql:3: \l is not" in result.stderr
     assert untouched(project)
 
 
@@ -245,6 +253,21 @@ def test_a_variable_names_the_database(project: Workspace) -> None:
     assert project.rows("select count(*) from sqitch.changes") == [(2,)]
     assert f"dbname={project.name}" in result.stdout
     assert "(from TURNKEEP_DATABASE_URL)" in result.stdout
+
+
+@pytest.mark.parametrize("by", ["argument", "variable"])
+def test_an_address_as_supabase_gives_it_and_no_secret_of_it_is_shown(
+    project: Workspace, by: str
+) -> None:
+    parts = {key: str(value) for key, value in conninfo_to_dict(project.url).items()}
+    secrets = {"pgbouncer": "true", "password": "hunter1", "sslpassword": "hunter2"}
+    url = f"postgresql:///?{urlencode(parts | secrets)}"
+    if by == "argument":
+        result = project.turnkeep("deploy", url)
+    else:
+        result = project.turnkeep("deploy", TURNKEEP_DATABASE_URL=url)
+    assert result.code == 0, result.stderr
+    assert "hunter" not in result.stdout + result.stderr
 
 
 def test_a_variable_names_it_as_sqitch_does(project: Workspace) -> None:

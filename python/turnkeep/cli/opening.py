@@ -100,6 +100,8 @@ class Work(NamedTuple):
     database: Database
     changes: tuple[str, ...]
     is_bundled: bool
+    client: str | None
+    """The psql to run what the engine cannot, when an option names it."""
 
     @property
     def change(self) -> str | None:
@@ -175,10 +177,11 @@ def on_database(
             plan_file: Path | None,
             **options: Any,
         ) -> None:
-            del client  # no client is run
             given = {"dbname": dbname, "user": user, "host": host, "port": port}
             parts = {key: str(value) for key, value in given.items() if value}
-            opening = _Opening(target, registry, plan_file, parts, may_lack_plan)
+            opening = _Opening(
+                target, registry, plan_file, parts, may_lack_plan, client
+            )
             # A rehearsal on a server of its own needs no other one.
             may_start = not options.get("embedded")
             function(opening.open(arguments, may_start=may_start), **options)
@@ -198,6 +201,7 @@ class _Opening(NamedTuple):
     plan_file: Path | None
     parts: Mapping[str, str]
     may_lack_plan: bool
+    client: str | None
 
     def open(self, arguments: Sequence[str], *, may_start: bool) -> Work:
         """Open the project, and find out what the arguments are.
@@ -239,7 +243,7 @@ class _Opening(NamedTuple):
             project = opened(target=chosen.conninfo or "db:pg:")
             # The variable may hold a URI as Sqitch writes it.
             chosen = chosen._replace(conninfo=project.target.conninfo or "")
-        return Work(project, chosen, tuple(changes), is_bundled)
+        return Work(project, chosen, tuple(changes), is_bundled, self.client)
 
 
 def directory(plan_file: Path | None) -> tuple[Path, bool]:
@@ -272,7 +276,9 @@ def opened_engine(
     ):
         from turnkeep.sqitch.engine import Engine  # noqa: PLC0415
 
-        yield Engine(connection, work.project, report, variables)
+        engine = Engine(connection, work.project, report, variables)
+        engine.client = work.client
+        yield engine
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from turnkeep import libpq
+from turnkeep.database import without_hint
 from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch.errors import ConfigError
 
@@ -409,6 +410,7 @@ def to_conninfo(uri: str, environ: Mapping[str, str] = os.environ) -> str | None
     """
     own = _behind_db(uri)
     if own is None:
+        uri = without_hint(uri)
         _check_conninfo(uri)
         return uri
     engine, _, rest = own.partition(":")
@@ -436,6 +438,7 @@ def to_conninfo(uri: str, environ: Mapping[str, str] = os.environ) -> str | None
         parts["dbname"], _, query = rest.partition("?")
     parts = {key: unquote(value) for key, value in parts.items() if value}
     parts |= dict(parse_qsl(query))
+    parts.pop("pgbouncer", None)
     for key, variable in (("user", "SQITCH_USERNAME"), ("password", "SQITCH_PASSWORD")):
         if environ.get(variable):
             parts[key] = environ[variable]

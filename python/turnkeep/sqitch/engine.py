@@ -57,6 +57,8 @@ class Engine:
     """Seconds in which a change is tried again when it does not get its locks."""
     single_transaction: bool = False
     """Whether a whole deployment is one transaction."""
+    client: str | None = None
+    """The psql that runs what this cannot; None: that of the configuration."""
     _is_locked: bool = False
 
     def __init__(
@@ -466,7 +468,7 @@ class Engine:
         from shutil import which  # noqa: PLC0415 - hardly any script does
 
         config = self.project.config
-        named = config.get(f"target.{self.project.target.name}.client")
+        named = self.client or config.get(f"target.{self.project.target.name}.client")
         return which(named or config.get("engine.pg.client") or "psql")
 
     def _begin_variables(self) -> dict[str, str]:

@@ -23,6 +23,7 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
 
 from turnkeep import libpq
+from turnkeep.database import without_hint
 from turnkeep.documents import arguments
 from turnkeep.errors import (
     CallError,
@@ -115,7 +116,8 @@ class PostgreSQL(OverPool):
     ) -> None:
         """Describe the pool; whether to prepare is found out when `prepared` is None.
 
-        It is not done through port 6543, Supabase's pooler in transaction mode.
+        It is not done through port 6543, Supabase's pooler in transaction mode, nor
+        where the URL says `pgbouncer=true`.
         """
         self._pool: LazyPool = LazyPool(
             **pool_description(RawCursor, conninfo, max_size, prepared=prepared),
@@ -375,12 +377,13 @@ def pool_description(
     Raw cursors send statements as PostgreSQL reads them: psycopg would translate its
     own placeholders at every execution.
     """
-    named = conninfo_to_dict(conninfo)
+    plain = without_hint(conninfo)
+    named = conninfo_to_dict(plain)
     if prepared is None:
         ports = str(named.get("port", "")).split(",")
-        prepared = TRANSACTION_POOLER_PORT not in ports
+        prepared = plain == conninfo and TRANSACTION_POOLER_PORT not in ports
     return {
-        "conninfo": conninfo,
+        "conninfo": plain,
         "kwargs": {key: value for key, value in SILENCE.items() if key not in named}
         | {
             "autocommit": True,
