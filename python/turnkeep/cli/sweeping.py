@@ -40,7 +40,7 @@ LONGEST = timedelta(days=36_500)
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class Duration(click.ParamType[timedelta]):
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic since 8.4
     """A number and its unit: 30s, 5m, 24h, 7d."""
 
     name = "duration"
