@@ -38,7 +38,7 @@ _SQLSTATE_ALONE = 3
 """Of PQsetErrorVerbosity."""
 _CHUNK = 1_000_000
 """Bytes of COPY data in one piece."""
-_FIELDS = tuple(b"SCMDHWP")
+_FIELDS = tuple(b"SCMDHWPq")
 """libpq's codes for the parts of a diagnostic, in their order."""
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     # The result, then the arguments.
@@ -112,6 +112,7 @@ class Diagnostic(NamedTuple):
     message_hint: str | None = None
     context: str | None = None
     statement_position: str | None = None
+    internal_query: str | None = None
 
 
 class Error(Exception):

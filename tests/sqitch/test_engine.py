@@ -317,6 +317,12 @@ def test_a_notice_comes_with_its_detail_and_hint(two: Workspace) -> None:
     assert "so\nHINT:  wait\n" in two.run("turnkeep", "deploy").stderr
 
 
+def test_the_query_of_a_function_that_fails_is_told(two: Workspace) -> None:
+    script(two, "b", "do $$ begin perform\n nosuch(); end $$;")
+    result = two.run("turnkeep", "deploy", "--no-verify")
+    assert "\nQUERY:  SELECT\n nosuch()\nCONTEXT:  PL/pgSQL" in result.stderr
+
+
 def test_a_name_that_is_cut_off_is_told(two: Workspace) -> None:
     script(two, "b", f"begin; create table {'b' * 64} (); commit;")
     result = two.run("turnkeep", "deploy", "--no-verify")

@@ -46,11 +46,12 @@ def connect(
 
 
 def said(error: libpq.Error) -> str:
-    """Give what the server said: its message, DETAIL and CONTEXT, a line each."""
+    """Give what the server said: its message, DETAIL, QUERY, CONTEXT, a line each."""
     diag = error.diag
     return _lines(
         f"{diag.severity or 'ERROR'}:  {diag.message_primary or error}",
         DETAIL=diag.message_detail,
+        QUERY=diag.internal_query,
         CONTEXT=diag.context,
     )
 
