@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from turnkeep import quoting
+
 JOBS = (
     (
         "cleanup",
@@ -43,9 +45,43 @@ from cron.job as j
 where j.jobname like 'turnkeep %';"""
 
 
+BUCKETS = """insert into storage.buckets (id, name, public)
+values
+    ('user-files', 'user-files', false),
+    ('generated-files', 'generated-files', false)
+on conflict do nothing;"""
+POLICIES = {
+    "turnkeep: files of one's own folder": (
+        "storage.objects",
+        """for select to authenticated
+using (
+    bucket_id in ('user-files', 'generated-files')
+    and (storage.foldername(name))[1] = (select auth.uid())::text
+)""",
+    ),
+    "turnkeep: uploads to one's own folder": (
+        "storage.objects",
+        """for insert to authenticated
+with check (
+    bucket_id in ('user-files', 'generated-files')
+    and (storage.foldername(name))[1] = (select auth.uid())::text
+)""",
+    ),
+    "turnkeep: events of one's own": (
+        "realtime.messages",
+        """for select to authenticated
+using (
+    extension = 'broadcast'
+    and (select realtime.topic()) = 'user:' || (select auth.uid())::text
+)""",
+    ),
+}
+"""Name, its table, and what it says: the folder is the first part of a path."""
+
+
 @click.group()
 def export_command() -> None:
-    """Print what other programs run: SQL for pg_cron."""
+    """Print what others run: SQL for pg_cron, for Supabase."""
 
 
 @export_command.command("cron")
@@ -62,6 +98,29 @@ def cron(*, remove: bool) -> None:
       turnkeep export cron --remove | psql "$TURNKEEP_DATABASE_URL"
     """  # noqa: D301
     click.echo(REMOVAL if remove else schedule())
+
+
+@export_command.command("supabase")
+@click.option("--remove", is_flag=True, help="Print what drops the policies again.")
+def supabase(*, remove: bool) -> None:
+    """Print SQL for a Supabase project: buckets, and what users may do with them.
+
+    It makes the private buckets of files that name none, lets users upload to and read
+    from the folder that has their id, and hear of their own conversations in Realtime.
+    Deleting is left to `turnkeep sweep`. Running it again changes nothing; buckets
+    stay with --remove.
+
+    \b
+      turnkeep export supabase | psql "$TURNKEEP_DATABASE_URL"
+      turnkeep export supabase --remove | psql "$TURNKEEP_DATABASE_URL"
+    """  # noqa: D301
+    statements = [] if remove else [BUCKETS]
+    for name, (table, rule) in POLICIES.items():
+        policy = quoting.identifier(name)
+        statements.append(f"drop policy if exists {policy} on {table};")
+        if not remove:
+            statements.append(f"create policy {policy} on {table} {rule};")
+    click.echo("\n".join(statements))
 
 
 def schedule() -> str:
