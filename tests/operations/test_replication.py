@@ -80,7 +80,7 @@ def contents(session: Session) -> dict[str, list[tuple[Any, ...]]]:
 
 def catch_up(source: Session, copy: Session) -> None:
     """Wait until the copy has what the source has committed."""
-    (end,) = source.execute("select pg_current_wal_flush_lsn()").fetchone() or ()
+    (end,) = source.execute("select pg_current_wal_insert_lsn()").fetchone() or ()
     deadline = time.monotonic() + PATIENCE
     while (
         copy.execute("select from pg_subscription_rel where srsubstate <> 'r'").rowcount

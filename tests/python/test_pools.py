@@ -152,7 +152,7 @@ from turnkeep.errors import Closed
 @atexit.register    # before what the client registers, and so after it
 def tell():
     try:
-        Client.shared()(health())
+        client(health())
     except Closed:
         print("closed")
 """
@@ -166,7 +166,8 @@ def test_the_shared_client_is_closed_at_exit(database: str) -> None:
 
         from turnkeep import Client
         from turnkeep.calls import health
-        print(Client.shared()(health()).status)
+        client = Client.shared()
+        print(client(health()).status)
         """,
     )
     assert printed == "ok\nclosed\n"
@@ -192,8 +193,9 @@ def test_the_shared_client_of_a_gateway_is_closed_at_exit(gateway: Gateway) -> N
                 assert client is AsyncClient.shared()
                 return (await client(health())).status
 
-        assert Client.shared() is Client.shared()
-        print(Client.shared()(health()).status, *(asyncio.run(ask()) for _ in range(2)))
+        client = Client.shared()
+        assert client is Client.shared()
+        print(client(health()).status, *(asyncio.run(ask()) for _ in range(2)))
         """,
     )
     assert printed == "ok ok ok\nclosed\n"

@@ -67,7 +67,7 @@ def pump_command(
       turnkeep pump
       turnkeep pump --once
       turnkeep pump --every 2s --redis redis://cache
-      select cron.schedule('turnkeep pump', '1 second', 'select pump_events()')
+      turnkeep export cron | psql "$TURNKEEP_DATABASE_URL"
     """  # noqa: D301
     if once and redis_url:
         raise click.UsageError("--once and --redis exclude each other")
