@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
+pytestmark = pytest.mark.shaped
 TURN = '[{"role": "user", "content": "Hello"}]'
 OBJECT = "insert into storage.objects (bucket_id, name) values (%s, %s)"
 
@@ -58,6 +59,23 @@ def test_a_user_has_a_folder_in_each_bucket(
     assert project.execute("update storage.objects set name = 'x'").rowcount == 0
 
 
+def test_a_users_folder_in_another_bucket_is_not_opened(
+    project: psycopg.Connection[Any],
+) -> None:
+    me = uuid4()
+    project.execute("insert into storage.buckets (id, name) values ('own', 'own')")
+    project.execute(OBJECT, ("own", f"{me}/a.png"))
+    sign_in(project, me)
+    assert project.execute("select from storage.objects").rowcount == 0
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        project.execute(OBJECT, ("own", f"{me}/b.png"))
+
+
+def test_the_buckets_are_private(project: psycopg.Connection[Any]) -> None:
+    buckets = project.execute("select id from storage.buckets where not public")
+    assert sorted(buckets) == [("generated-files",), ("user-files",)]
+
+
 def test_a_user_hears_of_conversations_of_his_own(
     project: psycopg.Connection[Any],
 ) -> None:
@@ -66,7 +84,12 @@ def test_a_user_hears_of_conversations_of_his_own(
     project.execute("select public.append_turn(%s, %s)", ("c", TURN))
     project.execute("reset role")
     project.execute("select set_config('request.jwt.claims', '', false)")
-    project.execute("select public.pump_events()")
+    pump = "select public.pump_events() ->> 'events' <> '0'"
+    # Not before the transactions of other tests that began earlier have ended.
+    while project.execute(pump).fetchone() != (True,):
+        pass
+    presence = "insert into realtime.messages (topic, extension) values (%s, %s)"
+    project.execute(presence, (f"user:{me}", "presence"))
     # Whoever may read a row with the topic set may listen to the topic.
     for user_id, may_listen in ((me, True), (other, False)):
         sign_in(project, user_id)

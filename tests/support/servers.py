@@ -6,7 +6,8 @@ got before (``-supabase-legacy``). A test that uses ``pg_server``, or a fixture 
 it, runs on the servers that USUAL has for its folder. ``TURNKEEP_TEST_SERVER`` picks
 another kind for all folders, or ``all`` kinds for those in USUAL.
 
-``@pytest.mark.bare`` is for tests that need a server as it is, and its superuser.
+``@pytest.mark.bare`` is for tests that need a server as it is, and its superuser;
+``@pytest.mark.shaped`` for those that need what only a Supabase project has.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ CHOICE = "TURNKEEP_TEST_SERVER"
 ALL = "all"
 SUPABASE = "-supabase"
 LEGACY = "-legacy"
-BARE = "bare"
-"""The mark."""
+BARE, SHAPED = "bare", "shaped"
+"""The marks."""
 USUAL = {
     # Both of Supabase's sets of rights, one on each server.
     "pgtap": ("15", "embedded", "15-supabase", "embedded-supabase-legacy"),
@@ -131,6 +132,7 @@ def kinds_of_run(config: pytest.Config) -> list[str]:
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare for servers that stop with the run; workers get the controller's."""
     config.addinivalue_line("markers", f"{BARE}: on no server in Supabase's shape")
+    config.addinivalue_line("markers", f"{SHAPED}: on those in Supabase's shape only")
     if OVERRIDE in os.environ:
         pytest.exit(f"{OVERRIDE} would replace every server: unset it", 2)
     known = getattr(config, "workerinput", {}).get("clusters", {})
@@ -164,8 +166,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pg_server" not in metafunc.fixturenames:
         return
     kinds = kinds_for(metafunc.definition.path.relative_to(TESTS).parts[0])
-    if metafunc.definition.get_closest_marker(BARE):
-        kinds = [kind for kind in kinds if SUPABASE not in kind]
+    for mark, is_supabase in ((BARE, False), (SHAPED, True)):
+        if metafunc.definition.get_closest_marker(mark):
+            kinds = [kind for kind in kinds if (SUPABASE in kind) == is_supabase]
     metafunc.parametrize("pg_server", kinds, indirect=True, scope="session")
 
 
