@@ -34,6 +34,14 @@ import pytest
                 "turnkeep.sqitch.watching",
             ),
         ),
+        (
+            (
+                "turnkeep.sqitch.deploying, turnkeep.sqitch.reverting,"
+                " turnkeep.sqitch.verification, turnkeep.sqitch.progress,"
+                " turnkeep.sqitch.resuming"
+            ),
+            ("hashlib", "inspect", "threading", "typing"),
+        ),
     ],
 )
 def test_a_module_brings_nothing_that_it_does_not_use(

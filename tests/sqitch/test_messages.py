@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from turnkeep.libpq import ACTIVE, Connection
-from turnkeep.sqitch import server, verification
+from turnkeep.libpq import ACTIVE, IDLE, Connection
+from turnkeep.sqitch import server, session, verification
 from turnkeep.sqitch.engine import Engine
 from turnkeep.sqitch.messages import LONGEST_MESSAGE
 from turnkeep.sqitch.project import open_project
 from turnkeep.sqitch.report import TextReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from turnkeep.sqitch.script import Kind, Script
@@ -139,8 +139,12 @@ DEPLOYS = {
 }
 
 
+@pytest.mark.parametrize("most", [10, 3])
 @pytest.mark.parametrize("case", DEPLOYS)
-def test_changes_share_a_message_but_not_a_failure(four: Workspace, case: str) -> None:
+def test_changes_share_a_message_but_not_a_failure(
+    four: Workspace, monkeypatch: pytest.MonkeyPatch, case: str, most: int
+) -> None:
+    monkeypatch.setattr(session, "MOST", most)
     text, error = DEPLOYS[case]
     four.write("deploy/c.sql", text)
     result = four.run("turnkeep", "deploy", "--mode", "change")
@@ -262,6 +266,43 @@ FAILURES = {
 }
 
 
+@pytest.mark.parametrize("kind", ["deploy", "revert"])
+def test_the_next_message_is_written_while_the_server_works(
+    four: Workspace, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(session, "MOST", 1)
+    if kind == "revert":
+        assert four.run("turnkeep", "deploy").code == 0
+    project = open_project(four.directory, target=four.url)
+    statuses: list[int] = []
+    with server.connect(four.url) as connection:
+        engine = Engine(connection, project, TextReport(stdout=io.StringIO()))
+        mark = engine.session.mark
+
+        def looking(then: Callable[[], None]) -> None:
+            statuses.append(connection.transaction_status)
+            mark(then)
+
+        monkeypatch.setattr(engine.session, "mark", looking)
+        getattr(engine, kind)()
+    assert statuses == [IDLE, ACTIVE, ACTIVE, ACTIVE]
+    assert [event for event, _ in events(four)][-4:] == [kind] * 4
+
+
+def test_long_scripts_do_not_make_a_message_too_long(
+    workspace: Workspace, sent: list[str]
+) -> None:
+    names = [f"t{number}" for number in range(15)]
+    workspace.plan(*names)
+    for name in names:
+        long = f"comment on table {name} is '{180_000 * 'a'}';"
+        workspace.write(f"deploy/{name}.sql", f"create table {name} ();\n{long}")
+    assert workspace.run("turnkeep", "deploy").code == 0
+    lengths = [len(each) for each in sent if "create table t" in each]
+    assert max(lengths) < LONGEST_MESSAGE
+    assert len(lengths) < len(names)
+
+
 @pytest.mark.parametrize("case", FAILURES)
 def test_verify_scripts_share_a_message_but_not_their_failures(
     workspace: Workspace, case: str
@@ -292,6 +333,7 @@ def test_verify_scripts_share_a_message_but_not_their_failures(
 def test_the_next_verify_scripts_are_read_while_the_server_works(
     four: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(verification, "FIRST", 1)
     monkeypatch.setattr(verification, "AT_A_TIME", 1)
     assert four.run("turnkeep", "deploy").code == 0
     four.rows("create table held ()")

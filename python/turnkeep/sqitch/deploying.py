@@ -24,10 +24,9 @@ from turnkeep.sqitch.errors import (
 from turnkeep.sqitch.messages import NotSharedError
 from turnkeep.sqitch.registry import from_plan
 from turnkeep.sqitch.report import Turns
-from turnkeep.sqitch.session import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from turnkeep.sqitch.config import Mode
     from turnkeep.sqitch.engine import Engine
@@ -178,14 +177,14 @@ class Deployment(NamedTuple):
         self.engine.session.put("commit")
 
     def _next(self, waiting: Sequence[Change], ended: Callable[[], None]) -> None:
-        """Deploy the first change, and those behind it that can share its message.
+        """Deploy the first change, and those behind it that can share messages.
 
         ``ended``, called after each, takes it away.
         """
-        together = list(takewhile(self._shares_messages, waiting[:MOST]))
+        together = list(takewhile(self._shares_messages, waiting))
         if len(together) > 1:
             try:
-                self._share(together, ended)
+                self.engine.session.share(self._queueing(together, ended))
             except (BlockedError, NotSharedError):
                 # By itself it is tried again.
                 pass
@@ -202,17 +201,19 @@ class Deployment(NamedTuple):
     def _shares_messages(self, change: Change) -> bool:
         return self.loaded[change.id].shares_messages
 
-    def _share(self, together: Sequence[Change], ended: Callable[[], None]) -> None:
-        """Deploy changes in one message, each in a transaction of its own."""
+    def _queueing(
+        self, together: Sequence[Change], ended: Callable[[], None]
+    ) -> Iterator[None]:
+        """Queue changes, each in a transaction of its own."""
         session = self.engine.session
-        with session.sharing():
-            for change in together:
-                loaded = self.loaded[change.id]
-                session.begin()
-                session.write(self.engine.records.lock())
-                self._queue(change, loaded, loaded.verify)
-                session.put("commit")
-                session.mark(ended)
+        for change in together:
+            loaded = self.loaded[change.id]
+            session.begin()
+            session.write(self.engine.records.lock())
+            self._queue(change, loaded, loaded.verify)
+            session.put("commit")
+            session.mark(ended)
+            yield
 
     def _at_once(self, change: Change, loaded: Loaded) -> None:
         session = self.engine.session

@@ -138,12 +138,15 @@ class Messages:
             self.put(DEALLOCATE)
 
     def add(self, part: Part) -> None:
-        """Queue a part; what has become too long is sent. Raises SqitchError."""
+        """Queue a part; what has become too long is sent. Raises SqitchError.
+
+        Meanwhile nothing can be sent: it waits until the server is done.
+        """
         if part.sql == DEALLOCATE:
             self._prepared.clear()
         self._queue.append(part)
         self._size += len(part.sql)
-        if self._size > LONGEST_MESSAGE:
+        if self._size > LONGEST_MESSAGE and not self._running:
             self.flush()
 
     def put_statement(

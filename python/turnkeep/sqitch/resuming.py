@@ -10,12 +10,11 @@ begun, and the next run looks at what became of it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from hashlib import sha1
 
 from turnkeep import libpq
 from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.quoting import filled, identifier
+from turnkeep.sqitch.identity import script_hash
 from turnkeep.sqitch.messages import Part
 from turnkeep.sqitch.script import Control, control, runs_alone, words
 
@@ -104,8 +103,7 @@ def is_resumable(script: Script) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far one script of one change has come."""
 
     connection: Connection
@@ -313,4 +311,4 @@ def _exists(connection: Connection, schema: str) -> bool:
 
 def _digest(steps: Sequence[Step]) -> str:
     text = "\0".join(each.sql for step in steps for each in step.statements)
-    return sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return script_hash(text.encode())

@@ -15,10 +15,9 @@ from turnkeep.sqitch.errors import (
 from turnkeep.sqitch.messages import NotSharedError
 from turnkeep.sqitch.report import Again
 from turnkeep.sqitch.script import Control, control, transaction_modes
-from turnkeep.sqitch.session import MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from turnkeep.sqitch.recording import Records
     from turnkeep.sqitch.registry import Deployed
@@ -88,8 +87,8 @@ class Reversion(NamedTuple):
     def first_of(
         self, waiting: Sequence[tuple[Deployed, Script | None]]
     ) -> list[tuple[Deployed, Script | None]]:
-        """Give the first changes that can share a message: none, or at least two."""
-        first = list(takewhile(lambda each: self._is_simple(each[1]), waiting[:MOST]))
+        """Give the first changes that can share messages: none, or at least two."""
+        first = list(takewhile(lambda each: self._is_simple(each[1]), waiting))
         return first if len(first) > 1 else []
 
     def run_together(
@@ -97,26 +96,33 @@ class Reversion(NamedTuple):
         together: Sequence[tuple[Deployed, Script | None]],
         ended: Callable[[], None],
     ) -> None:
-        """Revert changes in one message, each in a transaction of its own.
+        """Revert changes that share messages, each in a transaction of its own.
 
         ``ended`` is called after each. What came in the way of the next is found out
         when that is run by itself. Raises ServerError.
         """
-        session = self.session
         try:
-            with session.sharing():
-                for change, script in together:
-                    session.begin()
-                    session.write(self.records.lock())
-                    if script:
-                        self._run(script, losses.dropped(script), may_lose=False)
-                    session.write(self.records.revert(change))
-                    session.put("commit")
-                    session.mark(ended)
+            self.session.share(self._queueing(together, ended))
         except ServerError:
             raise
         except (SqitchError, NotSharedError):
             pass
+
+    def _queueing(
+        self,
+        together: Sequence[tuple[Deployed, Script | None]],
+        ended: Callable[[], None],
+    ) -> Iterator[None]:
+        session = self.session
+        for change, script in together:
+            session.begin()
+            session.write(self.records.lock())
+            if script:
+                self._run(script, losses.dropped(script), may_lose=False)
+            session.write(self.records.revert(change))
+            session.put("commit")
+            session.mark(ended)
+            yield
 
     def check(self, script: Script) -> None:
         """Count what a script that is no transaction drops by name."""

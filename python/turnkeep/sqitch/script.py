@@ -66,6 +66,8 @@ _ENUM_LABEL = re.compile(
 _PREPARE = ("prepare", "transaction")
 _PREPARED = ("prepare", "deallocate", "discard")
 _CONTROL_WORDS = {"begin", "start", "commit", "end", "rollback", "abort"}
+_LONGEST_SHARED = 200_000
+"""Characters: a longer script gains nothing from sharing a message with others."""
 _LEXED_OTHERWISE = ("standard_conforming_strings", "backslash_quote", "client_encoding")
 """Settings that change how the server reads what follows in the same message."""
 
@@ -149,6 +151,8 @@ class Script:
         return not (
             self.separate
             or self.mentions_advisory_locks
+            or self.changes_lexing
+            or len(self.text) > _LONGEST_SHARED
             or any(
                 each.data is not None
                 or each.is_several

@@ -8,6 +8,7 @@ it gives up the advisory lock that keeps a second run out.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import islice
 
 from turnkeep.lean import TYPE_CHECKING
 from turnkeep.libpq import IN_ERROR, IN_TRANSACTION
@@ -127,7 +128,25 @@ class Session(Messages):
                 yield
         finally:
             self.is_shared = False
+            self.meanwhile = None
             self.stop_watching()
+
+    def share(self, queueing: Iterator[None]) -> None:
+        """Send changes, MOST in a message; each step of ``queueing`` queues one.
+
+        The next message is written while the server runs the one before. Raises as
+        ``sharing`` does.
+        """
+
+        def write() -> None:
+            for _ in islice(queueing, MOST):
+                if self._size > LONGEST_MESSAGE // 2:
+                    break
+            if self._queue:
+                self.meanwhile = write
+
+        with self.sharing():
+            write()
 
     def begin(self) -> None:
         """Queue the begin of a transaction, in which the wait for a lock is bounded."""

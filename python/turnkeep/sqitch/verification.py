@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 AT_A_TIME = 50
 """Verify scripts that are read while the server runs those before."""
+FIRST = 20
+"""Verify scripts that the server waits for."""
 
 
 class _Look(NamedTuple):
@@ -105,10 +107,10 @@ class Verification(NamedTuple):
         looks = self._looks(changes, first, rework_tags, width, seen)
         waiting: list[tuple[_Look, Script | ScriptError | None]] = []
 
-        def read_on() -> None:
-            waiting.extend(islice(looks, AT_A_TIME))
+        def read_on(number: int = AT_A_TIME) -> None:
+            waiting.extend(islice(looks, number))
 
-        read_on()
+        read_on(FIRST)
         while waiting:
             now = waiting.copy()
             waiting.clear()
