@@ -66,6 +66,7 @@ def test_a_revert_that_would_destroy_rows_says_how_many(
     assert f"destroyed {loss}" in result.stderr
 
 
+@pytest.mark.parametrize("emptied", ["truncate a", "delete from a"])
 @pytest.mark.parametrize(
     "sql",
     [
@@ -75,11 +76,37 @@ def test_a_revert_that_would_destroy_rows_says_how_many(
         "alter table a alter column n type bigint",
     ],
 )
-def test_an_empty_table_is_no_loss(full: Workspace, sql: str) -> None:
-    full.rows("truncate a")
+def test_an_empty_table_is_no_loss(full: Workspace, sql: str, emptied: str) -> None:
+    full.rows(emptied)
     full.write("revert/a.sql", f"begin;\n{sql};\ncommit;\n")
     result = full.run("turnkeep", "revert", "-y")
     assert result.code == 0, result.stderr
+
+
+def test_a_table_that_was_emptied_stops_nobody_who_shares_its_message(
+    workspace: Workspace,
+) -> None:
+    names = ("a", "b", "c")
+    workspace.plan(*names)
+    for name in names:
+        workspace.table(name)
+    assert workspace.run("turnkeep", "deploy").code == 0
+    workspace.rows("insert into b default values")
+    workspace.rows("delete from b")
+    result = workspace.run("turnkeep", "revert", "-y")
+    assert result.code == 0, result.stderr
+    assert workspace.rows("select change from sqitch.changes") == []
+
+
+def test_the_rows_of_a_partitioned_table_are_those_of_its_partitions(
+    full: Workspace,
+) -> None:
+    full.rows("alter table a rename to part")
+    full.rows("create table a (id int not null, n int) partition by list (id)")
+    full.rows("alter table a attach partition part default")
+    result = full.run("turnkeep", "revert", "-y")
+    assert result.code == 2
+    assert "this would destroy 2 rows of a" in result.stderr
 
 
 def test_what_a_script_says_is_told_once(full: Workspace) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 
 from turnkeep.lean import TYPE_CHECKING, NamedTuple
+from turnkeep.quoting import literal
 from turnkeep.sqitch.script import words
 
 if TYPE_CHECKING:
@@ -29,9 +30,10 @@ DIVISION_BY_ZERO = "22012"
 TABLES = """
 select t.name from unnest(%s::text[]) as t (name)
 join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(t.name)
-where c.relkind in ('r', 'p')
+join pg_catalog.pg_am a on a.oid = c.relam
+where c.relkind = 'r' and a.amname = 'heap'
 """
-"""Which of some names are those of tables."""
+"""Which of some names are those of tables that have their rows in a file of theirs."""
 _HARMLESS = re.compile(
     r"""
       begin\b | start\ transaction\b | commit\b | end\b | rollback\b | abort\b
@@ -138,11 +140,16 @@ $turnkeep$"""  # noqa: S608
 
 
 def quick_guard(names: Sequence[str]) -> tuple[str, str]:
-    """Make statements that do the same for names of tables, in half of the time."""
-    rows = " or ".join(f"exists (select from {name})" for name in names)
+    """Make statements that fail unless the files of tables have no page.
+
+    A query for a row would take ten times as long, to be planned. What was emptied and
+    has pages left is looked at again, by ``guard``.
+    """
+    listed = [literal(name) for name in names]
+    pages = " + ".join(f"pg_catalog.pg_relation_size({name})" for name in listed)
     return (
         f"lock table {', '.join(names)} in access exclusive mode",
-        f"select 1 / (not ({rows}))::integer",
+        f"select 1 / ({pages} = 0)::integer",
     )
 
 
