@@ -23,6 +23,7 @@ SERVICE_KEYS = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
 PUBLIC_KEYS = ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
 REST_PATH = "/rest/v1"
 STORAGE_PATH = "/storage/v1"
+FORMS = "pass postgresql://... or https://..."
 AccessToken = str | Callable[[], str]
 
 
@@ -84,6 +85,8 @@ def find_address(
     """
     if isinstance(target, Direct | Project):
         return target
+    if not isinstance(target, str | Mapping | None):
+        raise Misconfigured(f"{type(target).__name__} is no address", hint=FORMS)
     environ = os.environ if target is None or isinstance(target, str) else target
     url = target if isinstance(target, str) else _named_in(environ)
     if url.startswith(("https://", "http://")):
@@ -101,9 +104,7 @@ def find_address(
     try:
         parameters = tuple(sorted(conninfo_to_dict(conninfo).items()))
     except ProgrammingError as cause:
-        raise Misconfigured(
-            str(cause).strip(), hint="pass postgresql://... or https://..."
-        ) from cause
+        raise Misconfigured(str(cause).strip(), hint=FORMS) from cause
     return Direct(conninfo, parameters, False if is_pooled else prepared)
 
 

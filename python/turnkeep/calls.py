@@ -170,7 +170,7 @@ def link_files_to_conversation(
     """
     return Call(
         functions.LINK_FILES_TO_CONVERSATION,
-        {"conversation_id": conversation_id, "file_ids": list(file_ids)},
+        {"conversation_id": conversation_id, "file_ids": [*map(str, file_ids)]},
     )
 
 
@@ -180,7 +180,7 @@ def unlink_files_from_conversation(
     """Remove up to 1,000 links. Fails with `NotFound` for an unknown conversation."""
     return Call(
         functions.UNLINK_FILES_FROM_CONVERSATION,
-        {"conversation_id": conversation_id, "file_ids": list(file_ids)},
+        {"conversation_id": conversation_id, "file_ids": [*map(str, file_ids)]},
     )
 
 
@@ -338,7 +338,7 @@ def finish_storage_deletions(
     """Report what became of claimed deletions, 1,000 at most. For the service alone."""
     return Call(
         functions.FINISH_STORAGE_DELETIONS,
-        {"worker": worker, "done": list(done), "failed": list(failed)},
+        {"worker": worker, "done": [*map(str, done)], "failed": list(failed)},
     )
 
 

@@ -184,7 +184,6 @@ class Client(_Client["Transport"]):
                 document = self._transport.send(exchange.call)
             except CallError as error:
                 time.sleep(exchange.failed(error))
-                self._transport.recover(error)
             else:
                 return exchange.replied(document)
 
@@ -311,7 +310,6 @@ class AsyncClient(_Client["AsyncTransport"]):
                 document = await self._transport.send(exchange.call)
             except CallError as error:
                 await asyncio.sleep(exchange.failed(error))
-                await self._transport.recover(error)
             else:
                 return exchange.replied(document)
 

@@ -31,6 +31,9 @@ class CallError(TurnkeepError):
     Raised as itself for an SQLSTATE that no subclass names.
     """
 
+    advice: str | None = None
+    """The hint of all of a class, in place of the server's."""
+
     def __init__(
         self,
         message: str,
@@ -41,7 +44,7 @@ class CallError(TurnkeepError):
         sqlstate: str | None = None,
     ) -> None:
         """Take what the server said, part by part."""
-        super().__init__(message, where=where, hint=hint)
+        super().__init__(message, where=where, hint=self.advice or hint)
         self.detail = detail
         self.sqlstate = sqlstate
         """Five characters, or None when the server never got to say anything."""
@@ -81,12 +84,26 @@ class Unprocessable(CallError):
 class NotDeployed(CallError):
     """The database does not have the function: Turnkeep is missing or older."""
 
+    advice = "deploy it: turnkeep deploy"
+
+
+class ReadOnly(CallError):
+    """The server stores nothing: a standby, or one that was told not to."""
+
+    advice = "send it to the primary; a project whose disk is full is read-only too"
+
 
 class Unavailable(CallError):
-    """No answer: lost connection, no free connection, a server that is starting.
+    """Not now: no free connection, a deadlock, a server that is starting.
 
-    The call may have been carried out. Sent again with the same request_id it is not
-    carried out twice.
+    Unless it is `Lost`, nothing was done.
+    """
+
+
+class Lost(Unavailable):
+    """The connection went while a call was on its way: it may have been carried out.
+
+    Sent again with the same request_id it is not carried out twice.
     """
 
 
@@ -97,9 +114,13 @@ class Closed(CallError):
 class Unanswered(Unavailable):
     """Nobody answered the first attempt at all; whoever is to may be starting."""
 
+    advice = "check the address, and that the server is running"
+
 
 class Unreachable(CallError):
     """The first connection of all was refused: something is named wrongly."""
+
+    advice = "check the address, the user and the password"
 
 
 BY_SQLSTATE: dict[str, type[CallError]] = {
@@ -116,6 +137,7 @@ BY_SQLSTATE: dict[str, type[CallError]] = {
     "22007": InvalidArgument,
     "22P02": InvalidArgument,
     "22P05": Unprocessable,
+    "25006": ReadOnly,
     "42501": Forbidden,
     "42846": InvalidArgument,
     "42883": NotDeployed,
@@ -123,13 +145,13 @@ BY_SQLSTATE: dict[str, type[CallError]] = {
     "3F000": NotDeployed,
     "53300": Unavailable,
     "57P01": Unavailable,
-    "57P02": Unavailable,
+    "57P02": Lost,
     "57P03": Unavailable,
     "57P05": Unavailable,
     "40P01": Unavailable,
     "40001": Unavailable,
 }
-"""SQLSTATE to exception; class 08 (connection) is `Unavailable` as a whole."""
+"""SQLSTATE to exception; class 08 (connection) is `Lost` as a whole."""
 
 
 def class_for(sqlstate: str | None) -> type[CallError]:
@@ -137,5 +159,5 @@ def class_for(sqlstate: str | None) -> type[CallError]:
     if sqlstate is None:
         return CallError
     if sqlstate.startswith("08"):
-        return Unavailable
+        return Lost
     return BY_SQLSTATE.get(sqlstate, CallError)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from turnkeep.errors import CallError, Unanswered, Unavailable
+from turnkeep.errors import CallError, Lost, Unanswered, Unavailable
 from turnkeep.replies import AppendedTurn, LinkedFiles
 
 if TYPE_CHECKING:
@@ -92,8 +92,11 @@ class Attempts:
         self._made += 1
         if self._made == 1:
             self._failed_at = now
-        patience = self._patience(error)
-        if patience is None or (self._made > 1 and now >= self._failed_at + patience):
+        patience = self.policy.retry_budget
+        if isinstance(error, Unanswered):
+            patience = min(patience, START_SECONDS)
+        is_over = self._made > 1 and now >= self._failed_at + patience
+        if is_over or not isinstance(error, Unavailable):
             self._give_up(error)
         self.policy.note_retry(self.what)
         logger.warning(
@@ -103,16 +106,6 @@ class Attempts:
             return 0.0
         longest = FIRST_PAUSE_SECONDS * 2.0 ** min(self._made - 1, 10)
         return uniform(0, min(longest, LONGEST_PAUSE_SECONDS))  # noqa: S311  no secret
-
-    def _patience(self, error: CallError) -> float | None:
-        """Give the seconds for further attempts; None: not even one."""
-        budget = self.policy.retry_budget
-        match error:
-            case Unanswered():
-                return min(budget, START_SECONDS)
-            case Unavailable():
-                return budget
-        return None
 
     def _give_up(self, error: CallError) -> None:
         logger.error("%s", error)
@@ -158,14 +151,12 @@ class Exchange(Attempts, Generic[Reply]):
         log_repetition(self.call, reply)
         return reply
 
-    def _patience(self, error: CallError) -> float | None:
-        if self.call.function.takes_what_comes_later and may_have_run(error):
-            error.hint = (
-                error.hint
-                or "it may have been carried out: look before you send it again"
-            )
-            return None
-        return super()._patience(error)
+    def failed(self, error: CallError) -> float:
+        """Do as `Attempts` do, but send no deletion again that may have been done."""
+        if isinstance(error, Lost) and self.call.function.takes_what_comes_later:
+            error.hint = "it may have been carried out: look before you send it again"
+            self._give_up(error)
+        return super().failed(error)
 
     def _give_up(self, error: CallError) -> None:
         self._end(error)
@@ -174,13 +165,6 @@ class Exchange(Attempts, Generic[Reply]):
     def _end(self, result: object) -> None:
         if (observer := self.policy.observer) is not None:
             observer.ended(self.what, perf_counter() - self._began, result)
-
-
-def may_have_run(error: CallError) -> bool:
-    """Tell whether the call may have been carried out: the connection was lost."""
-    if isinstance(error, Unanswered):
-        return False
-    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P02"))
 
 
 def log_repetition(call: Call[Any], reply: object) -> None:

@@ -107,6 +107,8 @@ def test_two_ways_to_write_a_server_are_one_address() -> None:
     assert find_address("postgresql://u@h/d") != find_address("postgresql://x@h/d")
     with pytest.raises(Misconfigured, match="missing"):
         find_address("what is this")
+    with pytest.raises(Misconfigured, match="int is no address"):
+        find_address(5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from psycopg_pool import PoolTimeout
 
 from turnkeep import client as client_module
 from turnkeep.calls import (
@@ -182,8 +183,18 @@ def test_a_deletion_that_may_have_been_carried_out_is_not_sent_again(
     assert losing.retries == 0
 
 
-def test_a_deletion_that_was_refused_is_sent_again(failing: Client) -> None:
-    FailingConnection.failures[:] = [psycopg.errors.AdminShutdown("terminating")]
+@pytest.mark.parametrize(
+    "failure",
+    [
+        psycopg.errors.AdminShutdown("terminating connection"),
+        PoolTimeout("couldn't get a connection"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_a_deletion_that_was_refused_is_sent_again(
+    failing: Client, failure: Exception
+) -> None:
+    FailingConnection.failures[:] = [failure]
     failing(delete_conversation("c"))
     assert failing.retries == 1
 

@@ -8,11 +8,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
+from turnkeep.addresses import Project
 from turnkeep.calls import get_thread
 from turnkeep.client import Client, connect, connect_async
-from turnkeep.errors import CallError, Forbidden, TooLarge
+from turnkeep.errors import (
+    CallError,
+    Forbidden,
+    Lost,
+    TooLarge,
+    Unanswered,
+    Unavailable,
+)
+from turnkeep.transports.rest import HTTPPool, translate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,3 +90,23 @@ def test_another_server_than_a_project_is_named(
     hint = "check the project's URL" if status < 400 else None
     assert raised.value.hint == hint
     assert client.retries == 0
+
+
+@pytest.mark.parametrize(
+    ("cause", "at_first", "later"),
+    [
+        (httpx.PoolTimeout("full"), Unavailable, Unavailable),
+        (httpx.ConnectTimeout("silent"), Unanswered, Unavailable),
+        (httpx.ReadTimeout("silent"), Lost, Lost),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_what_never_left_is_not_lost(
+    cause: httpx.HTTPError, at_first: type[CallError], later: type[CallError]
+) -> None:
+    project = Project("http://127.0.0.1:1", "sb_secret_x")
+    pool = HTTPPool(httpx.Client, project, 1, print)
+    assert type(translate(cause, "health", pool)) is at_first
+    pool.answered(b"")
+    assert type(translate(cause, "health", pool)) is later
+    pool.session.close()

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from support.databases import name_of
 from support.proxy import proxied
@@ -26,7 +27,9 @@ from turnkeep.errors import (
     Conflict,
     Forbidden,
     InvalidArgument,
+    Lost,
     NotFound,
+    ReadOnly,
     TooLarge,
     Unavailable,
     Unprocessable,
@@ -283,6 +286,25 @@ def test_what_the_gateway_may_get_over_is_tried_again(
 
 
 @pytest.mark.parametrize("transport", ["rest", "rest async"])
+def test_a_deletion_is_sent_again_over_the_gateway_only_if_it_was_refused(
+    transport: str, database: str, request: pytest.FixtureRequest
+) -> None:
+    delete = calls.delete_conversation("c")
+    with calling(transport, database, request) as caller:
+        gateway = caller.gateway
+        assert gateway
+        caller(append_turn("c", HELLO))
+        gateway.fail(1, 429)
+        assert caller(delete).deleted
+        assert caller.retries == 1
+        for lose in (gateway.drop_replies, lambda: gateway.fail(1, 504)):
+            lose()
+            with pytest.raises(Lost, match="look before you send it again"):
+                caller(delete)
+        assert caller.retries == 1
+
+
+@pytest.mark.parametrize("transport", ["rest", "rest async"])
 def test_keys_of_both_kinds_and_tokens_decide_who_calls(
     transport: str, database: str, request: pytest.FixtureRequest
 ) -> None:
@@ -391,6 +413,25 @@ def test_a_users_calls_are_under_that_users_row_security(
     ).fetchall()
     assert owners == [(UUID(int=0), 1), (one, 1), (two, 2)]
     assert caller.retries == 0
+
+
+def test_ids_may_be_texts_too(caller: Caller) -> None:
+    file_id = uuid4()
+    conversation_id = caller(append_turn("c", HELLO)).conversation_id
+    both: list[Any] = [file_id, str(file_id)]
+    reply = caller(link_files_to_conversation(conversation_id, both))
+    assert reply.unknown == (file_id,)
+
+
+@pytest.mark.parametrize("transport", ["psycopg", "psycopg async"])
+def test_a_server_that_stores_nothing_is_said_to(
+    transport: str, database: str, request: pytest.FixtureRequest
+) -> None:
+    url = make_conninfo(database, options="-c default_transaction_read_only=on")
+    with calling(transport, url, request) as caller:
+        with pytest.raises(ReadOnly, match="primary"):
+            caller(append_turn("c", HELLO))
+        assert caller.retries == 0
 
 
 def test_a_user_needs_what_the_transport_can_check(caller: Caller) -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from turnkeep.calls import Call
-    from turnkeep.errors import CallError
     from turnkeep.storage import Storage
 
 
@@ -34,9 +33,6 @@ class Transport(Protocol):
         :raises turnkeep.errors.CallError: `Unavailable` when it may be sent again
         """
 
-    def recover(self, error: CallError) -> None:
-        """Let go of connections that fail as one just did, before the next attempt."""
-
     def acting_as(self, user_id: UUID) -> Self:
         """Give a transport over the same connections whose calls are a user's."""
 
@@ -51,7 +47,7 @@ class Transport(Protocol):
 
 
 class AsyncTransport(Protocol):
-    """A `Transport` whose `send`, `recover` and `close` are awaited, in one loop."""
+    """A `Transport` whose `send` and `close` are awaited, in one loop."""
 
     @property
     def user_id(self) -> UUID | None:
@@ -66,9 +62,6 @@ class AsyncTransport(Protocol):
 
         :raises turnkeep.errors.CallError: `Unavailable` when it may be sent again
         """
-
-    async def recover(self, error: CallError) -> None:
-        """Let go of connections that fail as one just did, before the next attempt."""
 
     def acting_as(self, user_id: UUID) -> Self:
         """Give a transport over the same connections whose calls are a user's."""

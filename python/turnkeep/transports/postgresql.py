@@ -29,8 +29,8 @@ from turnkeep.errors import (
     CallError,
     Closed,
     InvalidArgument,
+    Lost,
     Misconfigured,
-    NotDeployed,
     Unanswered,
     Unavailable,
     Unprocessable,
@@ -137,19 +137,17 @@ class PostgreSQL(OverPool):
                     connection.execute(ASSUME_USER, (self._claims,))
                     cursor = connection.execute(*query(call))
                 return document(cursor)
+            except psycopg.OperationalError:
+                # A restarted server leaves a pool full of dead connections; each would
+                # cost an attempt.
+                if connection.closed:
+                    pool.check()
+                raise
             finally:
                 # Not the pool's context manager: there is no transaction to end.
                 pool.putconn(connection)
         except FAILURES as cause:
             raise translate(cause, call.function.name) from cause
-
-    def recover(self, error: CallError) -> None:
-        """Replace dead connections after one was lost.
-
-        A restarted server leaves a pool full of them; each would cost an attempt.
-        """
-        if is_loss(error):
-            self._pool.check()
 
     def close(self) -> None:
         """Close the pool for good."""
@@ -186,15 +184,14 @@ class AsyncPostgreSQL(OverPool):
                     await connection.execute(ASSUME_USER, (self._claims,))
                     cursor = await connection.execute(*query(call))
                 return document(cursor)
+            except psycopg.OperationalError:
+                if connection.closed:
+                    await pool.check()
+                raise
             finally:
                 await pool.putconn(connection)
         except FAILURES as cause:
             raise translate(cause, call.function.name) from cause
-
-    async def recover(self, error: CallError) -> None:
-        """Replace dead connections after one was lost."""
-        if is_loss(error):
-            await self._pool.check()
 
     async def close(self) -> None:
         """Close the pool for good."""
@@ -245,11 +242,6 @@ class LazyPool:
                     self.pool.open()
                     self._is_open = True
         return self.pool
-
-    def check(self) -> None:
-        """Replace dead connections, if there are any yet."""
-        if self._is_open:
-            self.pool.check()
 
     def close(self) -> None:
         """Close the pool for good."""
@@ -335,11 +327,6 @@ class AsyncLazyPool:
                     await self._kept.wait()
                     self._is_open = True
         return self.pool
-
-    async def check(self) -> None:
-        """Replace dead connections, if there are any yet."""
-        if self._is_open:
-            await self.pool.check()
 
     async def close(self) -> None:
         """Close the pool for good."""
@@ -469,17 +456,13 @@ def translate(
             kind = InvalidArgument
         elif isinstance(cause, psycopg.OperationalError):
             # The server said nothing because the connection is lost.
-            kind = Unavailable
+            kind = Lost
         return kind(str(cause).strip(), where=function)
-    kind = class_for(cause.sqlstate)
-    hint = cause.diag.message_hint
-    if kind is NotDeployed:
-        hint = "deploy it: turnkeep deploy"
-    return kind(
+    return class_for(cause.sqlstate)(
         cause.diag.message_primary or str(cause),
         where=function,
         detail=cause.diag.message_detail,
-        hint=hint,
+        hint=cause.diag.message_hint,
         sqlstate=cause.sqlstate,
     )
 
@@ -487,12 +470,6 @@ def translate(
 def has_waiting(pool: ConnectionPool[Any] | AsyncConnectionPool[Any]) -> bool:
     """Tell whether calls wait for a connection."""
     return pool.get_stats().get("requests_waiting", 0) > 0
-
-
-def is_loss(error: CallError) -> bool:
-    """Tell whether the connection went, not only what was asked over it."""
-    sqlstate = error.sqlstate
-    return sqlstate is None or sqlstate.startswith(("08", "57P"))
 
 
 def raise_news(known: CallError | None, failure: CallError | None) -> None:
@@ -514,11 +491,6 @@ def unreachable(cause: psycopg.Error, conninfo: str) -> CallError:
         sqlstate = libpq.refusal(conninfo, CONNECT_TIMEOUT_SECONDS)
     said = str(cause).strip()
     # Let in meanwhile, it may as well be asked again.
-    if sqlstate == "" or class_for(sqlstate) is Unavailable:
+    if sqlstate == "" or issubclass(class_for(sqlstate), Unavailable):
         return Unavailable(said, sqlstate=sqlstate or None)
-    return (Unreachable if sqlstate else Unanswered)(
-        said,
-        hint="check the address, the user and the password, and that the server is "
-        "running",
-        sqlstate=sqlstate,
-    )
+    return (Unreachable if sqlstate else Unanswered)(said, sqlstate=sqlstate)

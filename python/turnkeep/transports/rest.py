@@ -24,6 +24,7 @@ from turnkeep.errors import (
     CallError,
     Closed,
     Forbidden,
+    Lost,
     Misconfigured,
     NotDeployed,
     TooLarge,
@@ -45,23 +46,26 @@ Session = TypeVar("Session", httpx.Client, httpx.AsyncClient)
 CONNECT_TIMEOUT_SECONDS = 10.0
 REPLY_TIMEOUT_SECONDS = 65.0
 """Supabase itself gives up after 60."""
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+"""What says that a request has not left."""
 FAILURES = (APIError, httpx.HTTPError, UnicodeEncodeError)
 """All that sending a call may raise."""
 BY_CODE: dict[str, type[CallError]] = {
     "413": TooLarge,
     "429": Unavailable,
-    "502": Unavailable,
-    "503": Unavailable,
-    "504": Unavailable,
-    # Cloudflare, which precedes Supabase, cannot reach it.
-    "520": Unavailable,
-    "521": Unavailable,
-    "522": Unavailable,
-    "523": Unavailable,
-    "524": Unavailable,
-    # PostgREST cannot reach its database, or reads the schema anew.
+    "502": Lost,
+    "503": Lost,
+    "504": Lost,
+    # Cloudflare, which precedes Supabase, cannot reach it, or got no answer.
+    "520": Lost,
+    "521": Lost,
+    "522": Lost,
+    "523": Lost,
+    "524": Lost,
+    # PostgREST cannot reach its database, or has lost it.
     "PGRST000": Unavailable,
-    "PGRST001": Unavailable,
+    "PGRST001": Lost,
+    # It reads the schema anew, or has no free connection.
     "PGRST002": Unavailable,
     "PGRST003": Unavailable,
     "PGRST202": NotDeployed,
@@ -138,9 +142,6 @@ class Rest(OverHTTP):
             raise translate(cause, call.function.name, self._pool) from cause
         return self._pool.answered(document(call, reply.data))
 
-    def recover(self, error: CallError) -> None:
-        """Do nothing: the pool lets go of a connection that failed."""
-
     def statistics(self) -> dict[str, int]:
         """Say how large the pool may be."""
         return self._pool.statistics()
@@ -171,9 +172,6 @@ class AsyncRest(OverHTTP):
         except FAILURES as cause:
             raise translate(cause, call.function.name, self._pool) from cause
         return self._pool.answered(document(call, reply.data))
-
-    async def recover(self, error: CallError) -> None:
-        """Do nothing: the pool lets go of a connection that failed."""
 
     def statistics(self) -> dict[str, int]:
         """Say how large the pool may be."""
@@ -333,27 +331,22 @@ def translate(
             hint=None if cause.response.is_error else "check the project's URL",
         )
     if not isinstance(cause, APIError):
-        # Until somebody has answered, the address may be wrong.
-        is_first = not pool.has_answered and isinstance(
-            cause, httpx.ConnectError | httpx.ConnectTimeout
-        )
-        return (Unanswered if is_first else Unavailable)(
-            str(cause) or type(cause).__name__,
-            where=function,
-            detail=pool.url,
-            hint="check the project's URL" if is_first else None,
-        )
+        kind: type[CallError] = Lost
+        if isinstance(cause, NOT_SENT):
+            is_full = isinstance(cause, httpx.PoolTimeout)
+            kind = Unavailable if pool.has_answered or is_full else Unanswered
+        return kind(str(cause) or type(cause).__name__, where=function, detail=pool.url)
     pool.has_answered = True
     code = str(cause.code or "")
     sqlstate = code if len(code) == SQLSTATE_LENGTH else None
     kind = class_for(sqlstate) if sqlstate else BY_CODE.get(code, CallError)
-    hint = cause.hint
-    if kind is NotDeployed:
-        hint = "deploy it: turnkeep deploy; then: notify pgrst, 'reload schema'"
-    return kind(
+    error = kind(
         cause.message or str(cause),
         where=function,
         detail=None if cause.details is None else str(cause.details),
-        hint=hint,
+        hint=cause.hint,
         sqlstate=sqlstate,
     )
+    if kind is NotDeployed:
+        error.hint = f"{error.hint}; then: notify pgrst, 'reload schema'"
+    return error
