@@ -253,6 +253,8 @@ def test_scripts_come_from_the_templates_that_are_named(project: Workspace) -> N
     assert "test/b.sql" not in files
     missing = project.turnkeep("add", "c", "-n", "n", "--with", "nosuch")
     assert "Cannot find nosuch template" in missing.stderr
+    missing = project.turnkeep("add", "c", "-n", "n", "--template", "nosuch")
+    assert (missing.code, "Cannot find deploy template" in missing.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

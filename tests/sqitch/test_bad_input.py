@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,16 +10,42 @@ import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from turnkeep.sqitch.errors import ServerError
 from turnkeep.sqitch.server import connect
 
-if TYPE_CHECKING:
-    import psycopg
+from .test_politeness import wait_until
 
+if TYPE_CHECKING:
     from .conftest import Workspace
+
+
+_SLEEPS = (
+    "exists (select from pg_stat_activity "
+    "where datname = current_database() and wait_event = 'PgSleep')"
+)
+
+
+def environment(workspace: Workspace) -> dict[str, str]:
+    return {**os.environ, **workspace.environment, "PGDATABASE": workspace.name}
+
+
+def deployed_into(workspace: Workspace, stdout: int | None) -> tuple[int, str]:
+    """Deploy with this standard output; give exit code and what is on the other."""
+    done = subprocess.run(
+        [sys.executable, "-m", "turnkeep", "deploy"],
+        check=False,
+        cwd=workspace.directory,
+        env=environment(workspace),
+        preexec_fn=None if stdout else lambda: os.close(1),
+        stderr=subprocess.PIPE,
+        stdout=stdout,
+        text=True,
+    )
+    return done.returncode, done.stderr
 
 
 @pytest.fixture
@@ -180,6 +207,46 @@ def test_what_the_server_says_is_never_a_traceback(project: Workspace) -> None:
     says = 'ERROR:  syntax error at or near "selekt"'
     with pytest.raises(ServerError, match=f"^{says}"), connect(project.url) as session:
         session.ask("selekt")
+
+
+def test_output_that_cannot_be_written(project: Workspace) -> None:
+    said = "turnkeep: standard output: No space left on device\n"
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        assert deployed_into(project, full.fileno()) == (2, said)
+    # Nobody reads any more, as behind "| head -1".
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert deployed_into(project, writer) == (2, "")
+    os.close(writer)
+    assert untouched(project)
+    assert deployed_into(project, None) == (0, "")
+    assert not untouched(project)
+
+
+def test_a_command_that_is_ended_ends_what_the_server_does(project: Workspace) -> None:
+    project.write("deploy/b.sql", "select pg_sleep(600);\n")
+    with (
+        psycopg.connect(project.url, autocommit=True) as session,
+        subprocess.Popen(
+            [sys.executable, "-m", "turnkeep", "deploy", "--json"],
+            cwd=project.directory,
+            env=environment(project),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        try:
+            wait_until(session, _SLEEPS)
+            process.terminate()
+            stdout, stderr = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        assert session.execute(f"select {_SLEEPS}").fetchone() == (False,)
+    assert (process.returncode, stderr[-18:]) == (2, "turnkeep: stopped\n")
+    account = json.loads(stdout)
+    assert (account["ok"], account["changes"][0]["change"]) == (False, "a")
+    assert project.rows("select change from sqitch.changes") == [("a",)]
 
 
 def test_a_registry_that_may_not_be_read(project: Workspace) -> None:

@@ -59,6 +59,41 @@ def test_a_faulty_configuration_has_file_and_line(bare: Workspace) -> None:
     assert "sqitch.conf:3: not a section and not a setting" in result.stderr
 
 
+def test_a_target_is_named_behind_the_verb_by_its_name_or_its_plan(
+    bare: Workspace,
+) -> None:
+    bare.write("other.plan", f"{HEADER}b {STAMP}\n")
+    bare.write("sqitch.plan", f"{HEADER}a {STAMP}\n")
+    bare.write(
+        "sqitch.conf", '[target "other"]\n\turi = db:pg:x\n\tplan_file = other.plan\n'
+    )
+    for named in ("other", "other.plan"):
+        shown = bare.turnkeep("plan", named, "--format", "format:%n", "--no-headers")
+        assert (shown.code, shown.stdout) == (0, "b\n")
+    assert "# File:    sqitch.plan\n" in bare.turnkeep("plan", "sqitch.plan").stdout
+    for words in (("nosuch",), ("other", "nosuch"), ("nosuch", "-t", "other")):
+        refused = bare.turnkeep("plan", *words)
+        assert (refused.code, refused.stdout) == (2, "")
+        assert 'Unknown argument "nosuch"' in refused.stderr
+    # Not a word of "verify" but one more that names the plan.
+    refused = bare.turnkeep("verify", "sqitch.plan", "db:pg://127.0.0.1:1/x")
+    assert "Connection refused" in refused.stderr
+
+
+def test_what_sqitch_takes_with_every_command(two: Workspace) -> None:
+    for words in (["--no-pager", "plan"], ["-V", "plan"], ["plan", "--verbose"]):
+        assert two.turnkeep(*words).stdout == two.turnkeep("plan").stdout != ""
+    target = ("--target", f"db:pg:{two.name}")
+    result = two.turnkeep("--quiet", "-C", ".", "deploy", "-VV", *target)
+    assert (result.code, result.stdout, result.stderr) == (0, "", "")
+    assert two.turnkeep("status", "--quiet", *target).code == 0
+    verbose = two.turnkeep("target", "add", "t", "db:pg:x").code
+    assert (verbose, two.turnkeep("target", "-v").stdout) == (0, "t\tdb:pg:x\n")
+    # It says nothing at all, not half of it.
+    result = two.turnkeep("status", "--date", "nosuch", *target)
+    assert (result.code, result.account) == (2, "")
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_examples_in_its_help(bare: Workspace, verb: str) -> None:
     helped = bare.turnkeep("help", verb)

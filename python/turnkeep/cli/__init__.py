@@ -10,7 +10,16 @@ import atexit
 import gc
 import os
 import sys
+from _signal import (  # type: ignore[import-not-found]
+    SIG_DFL,
+    SIGHUP,
+    SIGTERM,
+    default_int_handler,
+    getsignal,
+    signal,
+)
 from importlib import import_module
+from pathlib import Path
 
 from turnkeep.cli.verbs import Verb, say
 from turnkeep.errors import TurnkeepError
@@ -52,6 +61,8 @@ COMMANDS = {
     "help": "helping",
 }
 """Command name to the module of this package that defines it."""
+_SQITCHS = ("running", "status", "listing", "authoring", "configuring")
+"""Modules of commands that Sqitch has."""
 
 
 def command_of(name: str) -> Any:
@@ -68,18 +79,38 @@ def main() -> None:
     # Most commands end before there is garbage, and the search for it is not free.
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
+    # A pipeline that is cancelled, a terminal that is closed: what the server does for
+    # the command is to end too.
+    for number in (SIGTERM, SIGHUP):
+        if getsignal(number) == SIG_DFL:
+            signal(number, default_int_handler)
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until the end
     try:
-        sys.exit(_run(sys.argv[1:]))
+        sys.exit(_run(_without_sqitchs_own(sys.argv[1:])))
     except TurnkeepError as error:
         say(f"turnkeep: {error}", err=True)
-        sys.exit(2)
     except KeyboardInterrupt:
         say("\nturnkeep: stopped", err=True)
-        sys.exit(2)
-    except BrokenPipeError:
-        # Whoever read has gone, and Python must not write again at its end.
+    except OSError as error:
+        # A full disk, or whoever read has gone: Python must not write at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        if not isinstance(error, BrokenPipeError):
+            where = error.filename or "standard output"
+            say(f"turnkeep: {where}: {error.strerror}", err=True)
+    sys.exit(2)
+
+
+def _without_sqitchs_own(words: list[str]) -> list[str]:
+    """Take away what Sqitch takes anywhere: there is no pager, and no more to say."""
+    module = next((COMMANDS[word] for word in words if word in COMMANDS), "")
+    if module not in _SQITCHS:
+        return words
+    own = {"--no-pager", "--quiet"}
+    if module != "configuring":
+        own |= {"--verbose", "-v", "-V", "-VV", "-VVV"}
+    is_quiet = "--quiet" in words and module == "running"
+    return [each for each in words if each not in own] + ["--quiet"] * is_quiet
 
 
 def _run(words: list[str]) -> int:
@@ -90,4 +121,4 @@ def _run(words: list[str]) -> int:
             return 0
     from turnkeep.cli import group  # noqa: PLC0415 - click takes its time
 
-    return group.run()
+    return group.run(words)

@@ -5,12 +5,17 @@ Each command's module is imported when the command is asked for.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from turnkeep import __version__
 from turnkeep.cli import COMMANDS, command_of
 from turnkeep.cli.place import chdir
 from turnkeep.cli.verbs import Verb
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class LazyGroup(click.Group):
@@ -35,10 +40,10 @@ def cli() -> None:
     """Every turn of an assistant's conversation, exactly once, in PostgreSQL."""
 
 
-def run() -> int:
+def run(words: Sequence[str]) -> int:
     """Run a command, and give its exit code: 2 for Ctrl-C, as for every failure."""
     try:
-        return cli(standalone_mode=False) or 0
+        return cli([*words], standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -16,6 +16,8 @@ from turnkeep.cli.opening import (
     on_database,
     opened_registry,
     plan_option,
+    target_of,
+    unknown,
 )
 from turnkeep.cli.place import chdir
 from turnkeep.cli.verbs import argument, command, option
@@ -53,8 +55,6 @@ def listing_options(function: Callable[..., None]) -> Callable[..., None]:
         option("--no-color", "color", flag_value="never"),
         option("--abbrev", type=click.IntRange(min=0)),
         option("--oneline", is_flag=True),
-        # For scripts written for Sqitch: there is no pager here.
-        option("--no-pager", is_flag=True, expose_value=False, hidden=True),
         option("--headers/--no-headers", default=True),
     ):
         function = each(function)
@@ -122,6 +122,7 @@ def log_command(  # noqa: PLR0913 - the options of the verb
 
 
 @command()
+@argument("arguments", nargs=-1, metavar="[TARGET]")
 @plan_option("--plan-file")
 @option("-t", "--target", metavar="TARGET", help="Whose plan, in sqitch.conf.")
 @chdir
@@ -132,6 +133,7 @@ def log_command(  # noqa: PLR0913 - the options of the verb
 @option("--planner", "--planner-pattern", "planner", metavar="REGEX")
 def plan_command(  # noqa: PLR0913 - the options of the verb
     *,
+    arguments: Sequence[str],
     plan_file: Path | None,
     target: str | None,
     as_json: bool,
@@ -152,6 +154,11 @@ def plan_command(  # noqa: PLR0913 - the options of the verb
     """  # noqa: D301
     here, _ = directory(plan_file)
     project = open_project(here, target=target, plan_file=plan_file)
+    if arguments:
+        name = target_of(arguments[0], project)
+        if target or name is None or arguments[1:]:
+            raise unknown(arguments[-1])
+        project = open_project(here, target=name, plan_file=plan_file)
     style = history.Style.of("plan", project.config, sys.stdout, **options)
     plan = project.plan
     found = [

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from turnkeep.cli.verbs import Parameter
     from turnkeep.database import Database
-    from turnkeep.sqitch.config import Config
     from turnkeep.sqitch.engine import Engine
     from turnkeep.sqitch.project import Project
     from turnkeep.sqitch.registry import Registry
@@ -64,7 +63,11 @@ settings = option(
     multiple=True,
     help="A psql variable for the scripts.",
 )
-log_only = option("--log-only", is_flag=True, help="Write the registry, run no script.")
+log_only = option(
+    "--log-only",
+    is_flag=True,
+    help="Write the registry, run no deploy or revert script.",
+)
 lock_timeout = option(
     "--lock-timeout",
     type=_seconds,
@@ -224,14 +227,14 @@ class _Opening(NamedTuple):
         for each in arguments:
             if project.plan.find(each):
                 changes.append(each)
-            elif target is None and _is_database(each, project.config):
-                target = each
+            elif each == str(project.target.plan_file):
+                # It is the one that is meant without it.
+                continue
+            elif target is None and (named := target_of(each, project)):
+                target = named
                 project = opened(target=target)
             else:
-                raise ConfigError(
-                    f'Unknown argument "{each}"',
-                    hint="it is neither a change of the plan nor a database",
-                )
+                raise unknown(each)
         conninfo = project.target.conninfo
         if target is not None or self.parts:
             chosen = database.Database(conninfo or "", "argument")
@@ -323,9 +326,22 @@ def ask(question: str, accept: bool | None, *, to_stderr: bool) -> bool:  # noqa
     raise NotConfirmedError("No valid answer after 3 attempts; aborting")
 
 
-def _is_database(argument: str, config: Config) -> bool:
-    return (
+def target_of(argument: str, project: Project) -> str | None:
+    """Give the target that an argument means: by its name, as a database, its plan."""
+    config = project.config
+    if (
         configuration.is_connection(argument)
         or config.get(f"target.{argument}.uri") is not None
         or argument == configuration.ENGINE
+    ):
+        return argument
+    every = configuration.all_targets(config, project.target.directory)
+    return next((each.name for each in every if str(each.plan_file) == argument), None)
+
+
+def unknown(argument: str) -> ConfigError:
+    """Give the error for an argument that means nothing."""
+    return ConfigError(
+        f'Unknown argument "{argument}"',
+        hint="it is neither a change of the plan nor a database",
     )

@@ -59,11 +59,12 @@ def telling(work: Work, style: str) -> Iterator[Report]:
     if isinstance(report, Events):
         report.write("start", **work.document)
     failure: TurnkeepError | None = None
-    code = 0
+    code = 2
     try:
         yield report
+        code = 0
     except TurnkeepError as error:
-        failure, code = error, 2
+        failure = error
         if isinstance(report, GithubReport):
             report.annotate("error", str(error))
         raise

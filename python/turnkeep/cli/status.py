@@ -54,12 +54,12 @@ def status_command(  # noqa: PLR0913 - the options of the verb
 
         say(json.dumps(work.document | found.document(), indent=2))
     else:
-        for line in found.lines(
+        lines = found.lines(
             show_changes=shows_changes,
             show_tags=shows_tags,
             date_format=date_format or config.get("status.date_format") or "iso",
-        ):
-            say(line)
+        )
+        say("\n".join(lines))
     if found.latest is None:
         if not as_json:
             say("No changes deployed")

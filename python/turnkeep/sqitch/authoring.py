@@ -62,12 +62,12 @@ class Templates:
             for path in sorted(directory.glob(f"*/{self.name}.tmpl")):
                 paths.setdefault(path.parent.name, path)
         texts = {kind: self._read(path) for kind, path in paths.items()}
-        for own in KINDS:
-            if own not in texts:
+        if self.name == configuration.ENGINE:
+            for own in KINDS:
                 built_in = files(__package__) / "templates" / f"{own}.tmpl"
-                texts[own] = built_in.read_text("utf-8")
-        for kind in self.with_:
-            if kind not in texts:
+                texts.setdefault(own, built_in.read_text("utf-8"))
+        for kind in (*KINDS, *self.with_):
+            if kind not in texts and (kind in self.with_ or kind not in self.without):
                 raise AuthoringError(f"Cannot find {kind} template")
         return {
             kind: text
