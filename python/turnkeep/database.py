@@ -10,6 +10,8 @@ from turnkeep.lean import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+TRANSACTION_POOLER_PORT = "6543"
+"""Where Supabase has its pooler that lends a server's session for a transaction."""
 ENVIRONMENT_VARIABLE = "TURNKEEP_DATABASE_URL"
 LIBPQ_VARIABLES = (
     "PGHOST",

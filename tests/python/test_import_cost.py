@@ -40,7 +40,7 @@ import pytest
                 " turnkeep.sqitch.verification, turnkeep.sqitch.progress,"
                 " turnkeep.sqitch.resuming"
             ),
-            ("hashlib", "inspect", "threading", "typing"),
+            ("hashlib", "inspect", "typing"),
         ),
     ],
 )

@@ -10,22 +10,18 @@ import textwrap
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from support.marks import require
+from support.pooler import pgbouncer
 from turnkeep.calls import append_turn
 from turnkeep.client import AsyncClient, Client, connect
-from turnkeep.embedded.account import Account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from gateway.running import Gateway
     from turnkeep.calls import NewMessage
@@ -279,45 +275,6 @@ def test_a_machine_that_goes_without_a_word_is_not_waited_for_for_hours(
         "10000",
     )
     assert settings["keepalives_idle"] == "7"
-
-
-@contextmanager
-def pgbouncer(database: str) -> Iterator[str]:
-    """Run Debian's pgbouncer in transaction mode over one connection to the server."""
-    parts = conninfo_to_dict(database)
-    with TemporaryDirectory(prefix="turnkeep-") as name:
-        directory = Path(name)
-        account = Account.for_server(directory)
-        account.give(directory)
-        settings = directory / "pgbouncer.ini"
-        settings.write_text(
-            "[databases]\n"
-            f"* = host={parts['host']} port={parts.get('port', 5432)}"
-            f" user={parts['user']}\n"
-            "[pgbouncer]\n"
-            f"unix_socket_dir = {directory}\n"
-            "listen_port = 6543\n"
-            "auth_type = any\n"
-            "pool_mode = transaction\n"
-            "default_pool_size = 1\n"
-        )
-        process = subprocess.Popen(  # noqa: S603
-            [require("pgbouncer"), settings],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            **account.switch,
-        )
-        try:
-            assert process.stderr
-            for line in process.stderr:
-                if "listening on unix" in line:
-                    break
-            yield make_conninfo(database, host=str(directory), port=6543)
-        finally:
-            process.terminate()
-            process.communicate()
 
 
 def test_a_pooler_in_transaction_mode_is_no_different(database: str) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from support.pooler import pgbouncer
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -238,6 +240,25 @@ def test_readers_and_writers_wait_less_than_the_lock_timeout(busy: Workspace) ->
     assert min(found) < LOCK_WAIT
     # And the measure would notice.
     assert p99_during_a_deployment(busy, 0) > LOCK_WAIT
+
+
+def test_a_pooler_of_transactions_is_refused_before_it_keeps_the_run_lock(
+    workspace: Workspace,
+) -> None:
+    workspace.plan("a")
+    workspace.table("a")
+    with pgbouncer(workspace.url) as pooled:
+        for verb in (["deploy"], ["revert", "-y"]):
+            result = workspace.turnkeep(*verb, pooled)
+            assert result.code == 2
+            assert "port 6543 is a pooler's" in result.stderr
+            assert "port 5432" in result.stderr
+            workspace.run("turnkeep", "deploy")
+    held = (
+        "select count(*) from pg_locks l join pg_database d on d.oid = l.database"
+        " where l.locktype = 'advisory' and d.datname = current_database()"
+    )
+    assert workspace.rows(held) == [(0,)]
 
 
 def start(workspace: Workspace, *options: str) -> subprocess.Popen[bytes]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 
 from turnkeep import libpq
 from turnkeep.lean import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterator
 
     from turnkeep.libpq import Connection
@@ -70,8 +70,6 @@ def watched(
     if listener is None:
         yield
         return
-    import threading  # noqa: PLC0415 - it takes time to load, and not all need it
-
     done = threading.Event()
     pid = connection.pid
     thread = threading.Thread(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from itertools import islice
 
+from turnkeep.database import TRANSACTION_POOLER_PORT
 from turnkeep.lean import TYPE_CHECKING
 from turnkeep.libpq import IN_ERROR, IN_TRANSACTION
 from turnkeep.sqitch.errors import ServerError, SqitchError
@@ -305,7 +306,20 @@ class Session(Messages):
             self.connection.ask(_UNLOCK, RUN_LOCK)
 
     def try_run_lock(self) -> bool:
-        """Take the run lock if nobody has it."""
+        """Take the run lock if nobody has it.
+
+        Raises ServerError behind a pooler of transactions: the lock would stay with a
+        session of the pooler's, and keep others out when the run is over.
+        """
+        here = self.connection
+        if here.port == TRANSACTION_POOLER_PORT:
+            ((pid,),) = here.ask("select pg_catalog.pg_backend_pid()")
+            if pid != here.pid:
+                raise ServerError(
+                    f"port {here.port} is a pooler's, which has no session for a run",
+                    hint="connect to the server itself, or to a pooler of sessions: "
+                    "Supabase has both on port 5432",
+                )
         ((is_taken,),) = self.connection.ask(
             "select pg_catalog.pg_try_advisory_lock(%s::bigint)", RUN_LOCK
         )

@@ -23,7 +23,7 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTimeout
 
 from turnkeep import libpq
-from turnkeep.database import without_hint
+from turnkeep.database import TRANSACTION_POOLER_PORT, without_hint
 from turnkeep.documents import arguments
 from turnkeep.errors import (
     CallError,
@@ -56,8 +56,6 @@ SILENCE = {
 }
 """What ends the wait for a machine that has gone without a word; the conninfo's own
 settings come first. By the system's, a call would wait for it for hours."""
-TRANSACTION_POOLER_PORT = "6543"
-"""Where Supabase has its pooler in transaction mode."""
 PREPARED_AFTER = 5
 """Executions; psycopg's own default."""
 ASSUME_USER = (
