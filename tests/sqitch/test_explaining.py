@@ -41,7 +41,11 @@ def test_the_line_that_was_edited_is_named(workspace: Workspace, edit: str) -> N
     assert workspace.run("turnkeep", "deploy").code == 0
     lines, explanation = EDITS[edit]
     workspace.plan(*lines)
-    result = workspace.run("turnkeep", "deploy")
-    assert result.code == 2
-    assert "Cannot find change " in result.stderr
-    assert explanation in result.stderr
+    for verb, said in (
+        ("deploy", "Cannot find change "),
+        ("status", "Cannot find this change in sqitch.plan\nMake sure you are conn"),
+    ):
+        result = workspace.run("turnkeep", verb)
+        assert result.code == 2
+        assert said in result.stderr
+        assert explanation in result.stderr

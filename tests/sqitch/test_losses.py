@@ -66,6 +66,44 @@ def test_a_revert_that_would_destroy_rows_says_how_many(
     assert f"destroyed {loss}" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "\\d a\ndrop table a;",
+        "vacuum; drop table a cascade;",
+        "vacuum; alter table a drop n;",
+        "select 'drop table a' \\gexec",
+        "select 'a' as t \\gset\nvacuum; drop table :t;",
+        "call gone();",
+    ],
+)
+def test_what_cannot_be_rolled_back_has_to_be_accepted(
+    full: Workspace, sql: str
+) -> None:
+    full.rows(
+        "create procedure gone() language plpgsql "
+        "as $$ begin delete from a; commit; end $$"
+    )
+    full.write("revert/a.sql", sql)
+    result = full.run("turnkeep", "revert", "-y")
+    assert "accept" in result.stderr
+    assert result.code == 2
+    assert full.rows("select * from a order by id") == [(1, 1), (2, None)]
+    result = full.run("turnkeep", "revert", "-y", *ALLOW)
+    assert result.code == 0, result.stderr
+
+
+def test_what_is_no_transaction_and_destroys_nothing_needs_no_consent(
+    full: Workspace,
+) -> None:
+    full.write(
+        "revert/a.sql",
+        "set lock_timeout = '1s';\ndrop index concurrently if exists i;\n"
+        "alter table a drop constraint a_pkey;\nalter table a alter id drop not null;",
+    )
+    assert full.run("turnkeep", "revert", "-y").code == 0
+
+
 @pytest.mark.parametrize("emptied", ["truncate a", "delete from a"])
 @pytest.mark.parametrize(
     "sql",

@@ -187,8 +187,9 @@ def test_strict_wants_to_be_told_how_far(bare: Workspace) -> None:
         1,
         "Must specify a target revision in strict mode\n",
     )
-    result = bare.turnkeep("revert", "a", "@ROOT", *target)
-    assert (result.code, "Too many changes specified" in result.stderr) == (2, True)
+    for words in (["a", "@ROOT"], ["a", "--to", "@ROOT"]):
+        result = bare.turnkeep("revert", *words, *target)
+        assert (result.code, "Too many changes specified" in result.stderr) == (2, True)
     for verb in (("rebase",), ("checkout", "main")):
         result = bare.turnkeep(*verb, *target)
         said = f'turnkeep: "{verb[0]}" cannot be used in strict mode\n'

@@ -106,21 +106,13 @@ class Work(NamedTuple):
     client: str | None
     """The psql to run what the engine cannot, when an option names it."""
 
-    @property
-    def change(self) -> str | None:
-        """Give the only change that was named."""
-        if len(self.changes) > 1:
-            raise ConfigError(f'Too many changes specified: "{" ".join(self.changes)}"')
-        return self.changes[0] if self.changes else None
-
-    def pair(self, first: str | None, second: str | None) -> tuple[str | None, ...]:
-        """Fill two options from the changes that were named behind the verb."""
+    def fill(self, *options: str | None) -> list[str | None]:
+        """Fill options from the changes that were named behind the verb."""
         named = list(self.changes)
-        first = first or (named.pop(0) if named else None)
-        second = second or (named.pop(0) if named else None)
+        filled = [each or (named.pop(0) if named else None) for each in options]
         if named:
             raise ConfigError(f'Too many changes specified: "{" ".join(self.changes)}"')
-        return first, second
+        return filled
 
     @property
     def title(self) -> str:

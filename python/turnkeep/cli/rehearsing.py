@@ -68,7 +68,7 @@ def rehearse_command(  # noqa: PLR0913 - the options of the verb
             configuration.variables(config, target, "deploy", settings),
             configuration.variables(config, target, "revert", settings),
         )
-        findings = run.run(to or work.change)
+        findings = run.run(*work.fill(to))
         if findings:
             plural = "s" * (len(findings) > 1)
             report.info(f"Rehearsal failed: {len(findings)} object{plural} differ")

@@ -85,7 +85,7 @@ def deploy_command(  # noqa: PLR0913 - the options of the verb
       turnkeep deploy postgresql://user@host/database
       turnkeep deploy --to @v1 --mode tag -s owner=app db:pg:database
     """  # noqa: D301
-    config, change = work.project.config, to or work.change
+    config, (change,) = work.project.config, work.fill(to)
     is_verified = _is_verified(verify, config, "deploy.verify")
     variables = _variables(work, "deploy", settings)
     if dry_run:
@@ -137,7 +137,7 @@ def revert_command(  # noqa: PLR0913 - the options of the verb
       turnkeep revert --dry-run --to @v1 postgresql://user@host/database
       turnkeep revert --to @HEAD^ -y postgresql://user@host/database
     """  # noqa: D301
-    config, change = work.project.config, to or work.change
+    config, (change,) = work.project.config, work.fill(to)
     variables = _variables(work, "revert", settings)
     if config.flag("revert.strict") and change is None and not modified:
         say("Must specify a target revision in strict mode")
@@ -183,7 +183,7 @@ def verify_command(
       turnkeep verify postgresql://user@host/database
       turnkeep verify --from @v1 --format github postgresql://user@host/database
     """  # noqa: D301
-    first, last = work.pair(start, end)
+    first, last = work.fill(start, end)
     variables = _variables(work, "verify", settings)
     with telling(work, style) as report, opened_engine(work, variables, report) as run:
         run.verify(first, last)
@@ -210,7 +210,7 @@ def check_command(
     """  # noqa: D301
     from turnkeep.sqitch import signatures  # noqa: PLC0415
 
-    first, last = work.pair(start, end)
+    first, last = work.fill(start, end)
     variables = _variables(work, "check", settings)
     with telling(work, style) as report, opened_engine(work, variables, report) as run:
         if not signatures.check(work.project, run.registry, report, first, last):
@@ -276,7 +276,7 @@ def rebase_command(  # noqa: PLR0913 - the options of the verb
       turnkeep rebase --onto @v1 postgresql://user@host/database
       turnkeep rebase -m -y postgresql://user@host/database
     """  # noqa: D301
-    first, last = work.pair(onto, upto)
+    first, last = work.fill(onto, upto)
     _refuse_strict(work.project.config, "rebase")
     trip = _round(work, style, "rebase", **options)
     with telling(work, style) as report, opened_engine(work, {}, report) as run:

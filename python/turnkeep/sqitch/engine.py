@@ -296,7 +296,10 @@ class Engine:
         """Revert one change by itself."""
         if script and script.separate:
             if not may_lose:
+                from turnkeep.sqitch.losses import check_countable  # noqa: PLC0415
+
                 reversion.check(script)
+                check_countable(script, self.variables)
             progress = self.progress(change.id, "revert")
             self.patiently(partial(self.session.run_alone, script, progress))
             with self.session.transaction():

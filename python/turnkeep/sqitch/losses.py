@@ -13,6 +13,8 @@ import re
 
 from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.quoting import literal
+from turnkeep.sqitch.errors import DataLossError
+from turnkeep.sqitch.psql import UNKNOWN
 from turnkeep.sqitch.script import words
 
 if TYPE_CHECKING:
@@ -46,7 +48,18 @@ _HARMLESS = re.compile(
     """,
     re.VERBOSE,
 )
-_DROP_TABLES = re.compile(r"drop table (?:if exists )?(?P<names>.*?)(?: restrict)?\Z")
+_DROP_TABLES = re.compile(
+    r"drop table (?:if exists )?(?P<names>.*?)(?: restrict|(?P<cascades> cascade))?\Z"
+)
+_MAY_DESTROY = re.compile(
+    r"""
+      (?:call|delete|do|execute|merge|truncate|with)\b
+    | drop\ (?:database|extension|owned|table)\b | drop\b .*\bcascade\b
+    | alter\ table\b .*\bdrop\ (?!constraint\b|default\b|expression\b|identity\b|not\b)
+    """,
+    re.VERBOSE,
+)
+_LEAVES_SIGHT = re.compile(r"\\(?:c|connect|gexec)\b")
 SNAPSHOT = """
 select c.oid::bigint, pg_catalog.format('%%I.%%I', n.nspname, c.relname),
     c.relfilenode::bigint, coalesce(s.n_tup_del, 0),
@@ -107,6 +120,28 @@ def dropped(script: Script) -> list[str]:
         if match := _DROP_TABLES.match(words(each)):
             found += match["names"].replace(" . ", ".").split(" , ")
     return found
+
+
+def check_countable(script: Script, variables: Mapping[str, str]) -> None:
+    """Refuse a script that is no transaction if ``dropped`` may not be all it destroys.
+
+    Raises DataLossError unless the user accepts a loss.
+    """
+    is_countable = not script.client and not any(
+        _MAY_DESTROY.match(words(each))
+        if _scope(each) == "anything"
+        else UNKNOWN in each.sql
+        for each in script.statements
+    )
+    if is_allowed(variables) or (
+        is_countable and not _LEAVES_SIGHT.search(script.text)
+    ):
+        return
+    raise DataLossError(
+        "it is no transaction, so what it would destroy cannot be counted",
+        where=script.file,
+        hint=f"look into it, and accept that: --set {SETTING}=1",
+    )
 
 
 def guard(names: Sequence[str]) -> str:
@@ -218,7 +253,7 @@ def _scope(statement: Statement) -> Literal["nothing", "tables", "anything"]:
     if _HARMLESS.match(text):
         return "nothing"
     match = _DROP_TABLES.match(text)
-    if match and "cascade" not in match["names"].split():
+    if match and not match["cascades"]:
         return "tables"
     return "anything"
 

@@ -18,14 +18,14 @@ class Status(NamedTuple):
     """The change that was deployed last, and what of the plan is still to come.
 
     ``undeployed`` is None when the plan is of another project, or does not have the
-    change that was deployed last (then ``is_lost``).
+    change that was deployed last (then ``lost`` says how they part).
     """
 
     destination: str
     project: str
     latest: Deployed | None
     undeployed: tuple[str, ...] | None
-    is_lost: bool
+    lost: str | None
     changes: tuple[Deployed, ...]
     """All that is deployed, the newest first, if they were asked for."""
     tags: tuple[DeployedTag, ...]
@@ -84,7 +84,7 @@ class Status(NamedTuple):
             ]
             yield from _table("Tag", rows, date_format)
         yield "# "
-        if self.is_lost:
+        if self.lost:
             return
         if self.undeployed is None:
             yield (f'Status unknown. Use --plan-file to assess "{self.project}" status')
@@ -96,10 +96,11 @@ class Status(NamedTuple):
 
     def check(self, plan: Plan) -> None:
         """Raise DeployError when the plan does not know what is deployed."""
-        if self.is_lost:
+        if self.lost:
             raise DeployError(
                 f"Cannot find this change in {plan.file}\nMake sure you are connected "
-                "to the proper database for this project."
+                "to the proper database for this project.",
+                hint=self.lost,
             )
 
 
@@ -118,18 +119,21 @@ def read(
             latest = registry.latest()
         tags = registry.tags() if with_tags else []
     undeployed: tuple[str, ...] | None = None
-    is_lost = False
+    lost: str | None = None
     if plan.project == registry.project:
         index = -1 if latest is None else plan.index_of(latest.id)
-        is_lost = index is None
-        if index is not None:
+        if index is None:
+            from turnkeep.sqitch.checks import explain_history  # noqa: PLC0415
+
+            lost = explain_history(plan, changes or registry.deployed())
+        else:
             undeployed = tuple(each.label for each in plan.changes[index + 1 :])
     return Status(
         registry.destination,
         registry.project,
         latest,
         undeployed,
-        is_lost,
+        lost,
         tuple(reversed(changes)),
         tuple(tags),
     )
