@@ -10,9 +10,9 @@ chosen by watching the server until it runs a change, within the time that the c
 take, the others by the clock alone, from the start of the command to its end. Then it
 compares the registry with the tables that are there, and deploys again, which must
 finish; the original's ``status`` has to agree. One of the changes builds its index
-concurrently, outside any transaction; the two before it share a message, and so do the
-two behind it. ``--verb
-revert`` reverts instead, all changes in one message, while an event trigger takes its
+concurrently, outside any transaction; the two before it share a message, and those
+behind it two, of which the second is written while the server runs the first. ``--verb
+revert`` reverts instead, all changes in two messages, while an event trigger takes its
 time for each table that is dropped. ``--tool sqitch`` does the same to the original,
 which shows that the battery notices.
 
@@ -58,8 +58,8 @@ STEPWISE = "c3"
 """The change that cannot be one transaction: it may be there and not be recorded."""
 SETTINGS = {"synchronous_commit": "on", "max_connections": "50"}
 """What was said to be committed has to survive the server's death."""
-CHANGES = ("c1", "c2", "c3", "c4", "c5")
-PAUSE = 0.06
+CHANGES = tuple(f"c{number}" for number in range(1, 16))
+PAUSE = 0.02
 """Seconds in the middle of each deploy script; the verify scripts take half of it."""
 SLOW_DROPS = f"""
 create or replace function slow_down() returns event_trigger language plpgsql
@@ -68,7 +68,7 @@ create event trigger slow_drops on sql_drop when tag in ('DROP TABLE')
     execute function slow_down();
 """
 PATIENCE = 30.0
-STAMP = "2024-01-01T10:00:0{}Z Ann <ann@example.com>"
+STAMP = "2024-01-01T10:00:{:02}Z Ann <ann@example.com>"
 AIMED = 0.75
 """The share of rounds whose kill waits for a change."""
 WATCH = 0.002
@@ -271,7 +271,7 @@ class Battery:
                 select from pg_stat_activity
                 where datname = current_database() and pid <> pg_backend_pid()
                     and state in ('active', 'idle in transaction')
-                    and query ~ '\\mc[1-5]\\M'
+                    and query ~ '\\mc[0-9]+\\M'
                 """
             ).rowcount
         )
