@@ -140,7 +140,7 @@ class Messages:
     def add(self, part: Part) -> None:
         """Queue a part; what has become too long is sent. Raises SqitchError.
 
-        Meanwhile nothing can be sent: it waits until the server is done.
+        While the server runs a message nothing is sent.
         """
         if part.sql == DEALLOCATE:
             self._prepared.clear()
