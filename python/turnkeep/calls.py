@@ -8,9 +8,10 @@ out and passing None both mean the default that the database function declares.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from secrets import token_hex
 from typing import TYPE_CHECKING, Generic, NotRequired, Required, TypedDict, TypeVar
+
+import msgspec
 
 from turnkeep import functions, replies
 
@@ -61,8 +62,7 @@ class NewEvent(TypedDict, total=False):
     payload: Metadata
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[Reply]):
+class Call(msgspec.Struct, Generic[Reply], frozen=True):
     """One function and its arguments by name; a transport sends it."""
 
     function: functions.Function[Reply]

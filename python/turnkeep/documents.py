@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import msgspec
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from turnkeep.calls import Call
 
 DECODE = "text is str: decode them"
+PLAIN = frozenset({str, int, bool, type(None), UUID})
+"""What the encoder writes as it is, with dict, list and finite float."""
 
 
 def arguments(call: Call[Any], documents: Container[str]) -> dict[str, object]:
@@ -25,20 +28,21 @@ def arguments(call: Call[Any], documents: Container[str]) -> dict[str, object]:
     :raises turnkeep.errors.InvalidArgument: NaN, infinity, bytes, or no JSON at all
     """
     where, needed = call.function.name, call.function.needed
-    if bytes in map(type, call.arguments.values()):
-        raise InvalidArgument("an argument is bytes", where=where, hint=DECODE)
+    given: dict[str, object] = {}
     try:
-        return {
-            name: encode(value, name).decode() if name in documents else value
-            for name, value in call.arguments.items()
-            if value is not None or name in needed
-        }
+        for name, value in call.arguments.items():
+            if value is None and name not in needed:
+                continue
+            if type(value) is bytes:
+                raise InvalidArgument("an argument is bytes", where=where, hint=DECODE)
+            given[name] = encode(value, name).decode() if name in documents else value
     except UnicodeEncodeError:
         raise
     except (TypeError, ValueError, RecursionError) as cause:
         raise InvalidArgument(
             "an argument is no JSON", where=where, detail=str(cause)
         ) from cause
+    return given
 
 
 def encode(value: object, name: str) -> bytes:
@@ -50,18 +54,23 @@ def encode(value: object, name: str) -> bytes:
     """
     document = _encode(value)
     # The encoder writes null for NaN, and base64 for bytes, without a word.
-    if b"null" in document or has_bytes(value):
+    if not is_plain(value):
         refuse(value, name)
     return document
 
 
-def has_bytes(value: object) -> bool:
-    """Tell whether the text of a message is bytes, as of a file that was read."""
-    if type(value) is list:
-        for each in value:
-            if type(each) is dict and type(each.get("content")) is bytes:
-                return True
-    return False
+def is_plain(document: object) -> bool:
+    """Tell whether all of a document is what JSON has, as nearly every one's is."""
+    values = [document]
+    for value in values:
+        kind = type(value)
+        if kind is dict:
+            values += value.values()  # type: ignore[attr-defined]
+        elif kind is list:
+            values += value  # type: ignore[arg-type]
+        elif kind not in PLAIN and (kind is not float or not isfinite(value)):  # type: ignore[arg-type]
+            return False
+    return True
 
 
 def refuse(document: object, name: str) -> None:

@@ -42,6 +42,7 @@ REFUSED: list[tuple[Call[Any], str]] = [
     (upsert_conversation("c", metadata=MappingProxyType({"a": inf})), "['a'] is inf"),
     (append_turn("c", [{"role": "user", "content": b"Hello"}]), "is bytes"),  # type: ignore[typeddict-item]
     (append_turn("c", HELLO, metadata={"a": None, "b": b"c"}), "['b'] is bytes"),
+    (append_turn("c", HELLO, metadata={"b": [b"c"]}), "metadata['b'][0] is bytes"),
     (append_turn(Path("c"), HELLO), "PosixPath"),  # type: ignore[arg-type]
     (append_turn(b"c", HELLO), "is bytes"),  # type: ignore[arg-type]
     (append_turn("c", HELLO, files=[Path("a.png")]), "JSON has no PosixPath"),  # type: ignore[list-item]
