@@ -178,7 +178,7 @@ class Uploader:
             *cast("list[NewFile]", turn.arguments["files"] or []),
             *({"id": file_id} for file_id in file_ids),
         ]
-        reply = yield replace(turn, arguments={**turn.arguments, "files": files})
+        reply = yield Call(turn.function, {**turn.arguments, "files": files})
         lost = set(file_ids) & set(reply.unknown_files)
         if not lost:
             return reply
