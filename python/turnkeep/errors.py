@@ -6,6 +6,9 @@ from __future__ import annotations
 class TurnkeepError(Exception):
     """What went wrong, where (file and line, or server), and what to do about it."""
 
+    is_told = False
+    """Whether the account of a run has it already."""
+
     def __init__(
         self, message: str, *, where: str | None = None, hint: str | None = None
     ) -> None:

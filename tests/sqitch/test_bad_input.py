@@ -223,12 +223,26 @@ def test_output_that_cannot_be_written(project: Workspace) -> None:
     assert not untouched(project)
 
 
-def test_a_command_that_is_ended_ends_what_the_server_does(project: Workspace) -> None:
+@pytest.mark.parametrize(
+    "program",
+    [
+        "",
+        # The signal comes while libpq tells of a notice.
+        (
+            "from turnkeep.sqitch.messages import Messages; import os, signal\n"
+            "Messages._notice = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        ),
+    ],
+)
+def test_a_command_that_is_ended_ends_what_the_server_does(
+    project: Workspace, program: str
+) -> None:
     project.write("deploy/b.sql", "select pg_sleep(600);\n")
+    command = f"{program}from turnkeep import cli; cli.main()"
     with (
         psycopg.connect(project.url, autocommit=True) as session,
-        subprocess.Popen(
-            [sys.executable, "-m", "turnkeep", "deploy", "--json"],
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", command, "deploy", "--json"],
             cwd=project.directory,
             env=environment(project),
             stdout=subprocess.PIPE,
@@ -237,8 +251,9 @@ def test_a_command_that_is_ended_ends_what_the_server_does(project: Workspace) -
         ) as process,
     ):
         try:
-            wait_until(session, _SLEEPS)
-            process.terminate()
+            if not program:
+                wait_until(session, _SLEEPS)
+                process.terminate()
             stdout, stderr = process.communicate(timeout=60)
         finally:
             process.kill()

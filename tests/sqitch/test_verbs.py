@@ -51,6 +51,20 @@ def test_every_faulty_plan_ends_a_command_with_its_words(bare: Workspace) -> Non
         assert message in result.stderr
 
 
+def test_what_ends_a_command_before_its_run_is_told_in_its_style(
+    bare: Workspace,
+) -> None:
+    bare.write("sqitch.plan", f"{HEADER}a\n")
+    text = "Syntax error in sqitch.plan at line 4: Missing timestamp and planner name "
+    for words in (["deploy", "--json"], ["log", "--json"], ["verify", "--format=json"]):
+        told = json.loads(bare.turnkeep(*words).stdout)
+        assert (told["ok"], told["errors"][0].startswith(text)) == (False, True)
+    told = json.loads(bare.turnkeep("revert", "--format", "events").stdout)
+    assert (told["event"], told["ok"]) == ("finish", False)
+    annotated = bare.turnkeep("rehearse", "--format", "github").stdout
+    assert annotated.startswith(f"\n::error file=sqitch.plan,line=4::{text}")
+
+
 def test_a_faulty_configuration_has_file_and_line(bare: Workspace) -> None:
     bare.write("sqitch.plan", f"{HEADER}a {STAMP}\n")
     bare.write("sqitch.conf", "[core]\n\tengine = pg\n[broken\n")

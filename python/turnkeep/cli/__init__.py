@@ -11,11 +11,14 @@ import gc
 import os
 import sys
 from _signal import (  # type: ignore[import-not-found]
+    ITIMER_REAL,
     SIG_DFL,
+    SIGALRM,
     SIGHUP,
     SIGTERM,
     default_int_handler,
     getsignal,
+    setitimer,
     signal,
 )
 from importlib import import_module
@@ -61,8 +64,8 @@ COMMANDS = {
     "help": "helping",
 }
 """Command name to the module of this package that defines it."""
-_SQITCHS = ("running", "status", "listing", "authoring", "configuring")
-"""Modules of commands that Sqitch has."""
+_SQITCHS = ("running", "status", "listing", "authoring", "configuring", "rehearsing")
+"""Modules of commands for Sqitch projects."""
 
 
 def command_of(name: str) -> Any:
@@ -84,12 +87,18 @@ def main() -> None:
     for number in (SIGTERM, SIGHUP):
         if getsignal(number) == SIG_DFL:
             signal(number, default_int_handler)
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _interrupt_again
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until the end
     try:
         sys.exit(_run(_without_sqitchs_own(sys.argv[1:])))
     except TurnkeepError as error:
         say(f"turnkeep: {error}", err=True)
+        if _module(sys.argv[1:]) in _SQITCHS:
+            from turnkeep.cli.reporting import tell  # noqa: PLC0415
+
+            tell(error, sys.argv[1:])
     except KeyboardInterrupt:
         say("\nturnkeep: stopped", err=True)
     except OSError as error:
@@ -101,16 +110,29 @@ def main() -> None:
     sys.exit(2)
 
 
+def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Interrupt once more: Python forgets what is raised while libpq calls it."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        signal(SIGALRM, default_int_handler)
+        setitimer(ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
 def _without_sqitchs_own(words: list[str]) -> list[str]:
     """Take away what Sqitch takes anywhere: there is no pager, and no more to say."""
-    module = next((COMMANDS[word] for word in words if word in COMMANDS), "")
+    module = _module(words)
     if module not in _SQITCHS:
         return words
     own = {"--no-pager", "--quiet"}
     if module != "configuring":
         own |= {"--verbose", "-v", "-V", "-VV", "-VVV"}
-    is_quiet = "--quiet" in words and module == "running"
+    is_quiet = "--quiet" in words and module in ("running", "rehearsing")
     return [each for each in words if each not in own] + ["--quiet"] * is_quiet
+
+
+def _module(words: list[str]) -> str:
+    return next((COMMANDS[word] for word in words if word in COMMANDS), "")
 
 
 def _run(words: list[str]) -> int:

@@ -6,6 +6,7 @@ import io
 import sys
 from contextlib import contextmanager
 from functools import wraps
+from itertools import pairwise
 
 from turnkeep.cli.verbs import option, say
 from turnkeep.errors import TurnkeepError
@@ -19,7 +20,7 @@ from turnkeep.sqitch.report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from turnkeep.cli.opening import Work
@@ -64,7 +65,7 @@ def telling(work: Work, style: str) -> Iterator[Report]:
         yield report
         code = 0
     except TurnkeepError as error:
-        failure = error
+        failure, error.is_told = error, True
         if isinstance(report, GithubReport):
             report.annotate("error", str(error))
         raise
@@ -84,6 +85,26 @@ def telling(work: Work, style: str) -> Iterator[Report]:
             say(json.dumps(work.document | outcome, indent=2))
         elif isinstance(report, Events):
             report.write("finish", ok=code == 0, error=failure and str(failure))
+
+
+def tell(error: TurnkeepError, words: Sequence[str]) -> None:
+    """Tell what ended a command line in the style that it asks for, if nobody has."""
+    if error.is_told:
+        return
+    style = "json" if "--json" in words else "text"
+    for option_, value in pairwise([*words, ""]):
+        if option_ == "--format":
+            style = value
+        elif option_.startswith("--format="):
+            style = option_.partition("=")[2]
+    if style == "github":
+        GithubReport().annotate("error", str(error))
+    elif style == "events":
+        Events().write("finish", ok=False, error=str(error))
+    elif style == "json":
+        import json  # noqa: PLC0415 - only where this is asked for
+
+        say(json.dumps({"ok": False, "errors": [str(error)]}, indent=2))
 
 
 def _report(style: str) -> Report:

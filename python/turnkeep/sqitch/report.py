@@ -138,7 +138,9 @@ class TerminalReport(TextReport):
         super().end(ok=ok, seconds=seconds, remark=remark)
 
 
-_PLACE = re.compile(r"(?:turnkeep: )?([^\s:]+):(\d+): ")
+_PLACE = re.compile(
+    r"(?:turnkeep: )?(?:Syntax error in )?([^:\n]+\.\w+)(?::| at line )(\d+): "
+)
 _OPERATIONS = {"+": "deploy", "-": "revert", "*": "verify"}
 
 
