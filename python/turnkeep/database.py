@@ -58,7 +58,7 @@ def choose(
     if url := environ.get(ENVIRONMENT_VARIABLE):
         return Database(without_hint(url), ENVIRONMENT_VARIABLE)
     if configured:
-        return Database(without_hint(configured), "sqitch.conf")
+        return Database(configured, "sqitch.conf")
     if named := [name for name in LIBPQ_VARIABLES if environ.get(name)]:
         return Database("", ", ".join(named))
     if not may_embed:

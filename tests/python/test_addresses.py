@@ -13,6 +13,7 @@ from turnkeep.addresses import (
     find_service,
     rest_url,
 )
+from turnkeep.database import choose
 from turnkeep.errors import Misconfigured
 from turnkeep.transports.postgresql import pool_description
 
@@ -136,6 +137,18 @@ def test_nothing_is_prepared_behind_a_pooler_in_transaction_mode(
     if prepared is None:
         assert pool_description(RawCursor, url, 1, prepared=None) == described
     assert ("sslmode=require" in address.conninfo) == ("sslmode" in url)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
+def test_a_command_takes_an_address_as_supabase_gives_it(scheme: str) -> None:
+    url = f"{scheme}://u@h/d"
+    for given, left in (
+        (f"{url}?pgbouncer=true", url),
+        (f"{url}?a=b&pgbouncer=true&c=d", f"{url}?a=b&c=d"),
+        (url, url),
+    ):
+        assert choose(given, environ={}).conninfo == left
+        assert choose(environ={"TURNKEEP_DATABASE_URL": given}).conninfo == left
 
 
 def test_a_key_is_refused_on_a_direct_connection() -> None:
