@@ -337,17 +337,18 @@ def test_a_variable_names_the_database(project: Workspace) -> None:
     assert "(from TURNKEEP_DATABASE_URL)" in result.stdout
 
 
-@pytest.mark.parametrize("by", ["argument", "variable"])
+@pytest.mark.parametrize("by", ["argument", "variable", "uri"])
 def test_an_address_as_supabase_gives_it_and_no_secret_of_it_is_shown(
     project: Workspace, by: str
 ) -> None:
     parts = {key: str(value) for key, value in conninfo_to_dict(project.url).items()}
     secrets = {"pgbouncer": "true", "password": "hunter1", "sslpassword": "hunter2"}
-    url = f"postgresql:///?{urlencode(parts | secrets)}"
-    if by == "argument":
-        result = project.turnkeep("deploy", url)
-    else:
+    scheme = "db:pg:" if by == "uri" else "postgresql:///"
+    url = f"{scheme}?{urlencode(parts | secrets)}"
+    if by == "variable":
         result = project.turnkeep("deploy", TURNKEEP_DATABASE_URL=url)
+    else:
+        result = project.turnkeep("deploy", url)
     assert result.code == 0, result.stderr
     assert "hunter" not in result.stdout + result.stderr
 
