@@ -67,6 +67,17 @@ def test_who_holds_a_lock_is_named_when_the_time_is_up(
     assert busy.rows("select count(*) from sqitch.changes") == [(0,)]
 
 
+def test_who_holds_a_table_that_is_to_be_dropped_is_named(two: Workspace) -> None:
+    assert two.run("turnkeep", "deploy").code == 0
+    with psycopg.connect(two.url) as session:
+        pid = session.info.backend_pid
+        session.execute("table b")
+        waits = ("--lock-wait", "0.5", "--max-wait", "1")
+        result = two.run("turnkeep", "revert", "-y", *waits)
+    assert result.code == 2
+    assert f"\nblocked by pid {pid}, " in f"\n{result.stderr}"
+
+
 def test_a_change_is_tried_again_until_it_gets_its_lock(
     busy: Workspace, holder: psycopg.Connection[Any]
 ) -> None:

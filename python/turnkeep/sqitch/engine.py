@@ -333,8 +333,9 @@ class Engine:
                 blockers = self.session.blockers
                 if not told.issuperset(each.pid for each in blockers):
                     told.update(each.pid for each in blockers)
+                    place = f"{error.where}: " if error.where else ""
                     for each in blockers:
-                        self.report.vent(f"{error.where}: blocked by {each}")
+                        self.report.vent(f"{place}blocked by {each}")
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise BlockedError(
