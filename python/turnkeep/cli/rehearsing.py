@@ -71,6 +71,6 @@ def rehearse_command(  # noqa: PLR0913 - the options of the verb
         findings = run.run(*work.fill(to))
         if findings:
             plural = "s" * (len(findings) > 1)
-            report.info(f"Rehearsal failed: {len(findings)} object{plural} differ")
+            report.info(f"Rehearsal failed: {len(findings)} difference{plural}")
             sys.exit(1)
         report.info("Rehearsal successful")
