@@ -449,3 +449,12 @@ def test_the_call_raises_what_went_wrong(two: Workspace) -> None:
     with pytest.raises(SqitchError, match=r"deploy/b.sql:1: ERROR:  division by zero"):
         deploy(two.url, two.directory)
     assert changes(two) == []
+
+
+@pytest.mark.parametrize("verb", ["verify", "check"])
+def test_a_range_is_not_named_backwards(two: Workspace, verb: str) -> None:
+    assert two.run("turnkeep", "deploy").code == 0
+    result = two.run("turnkeep", verb, "--from", "b", "--to", "a")
+    assert result.code == 2
+    assert '"a" comes before "b"' in result.stderr
+    assert two.run("turnkeep", verb, "--from", "b", "--to", "b").code == 0

@@ -9,18 +9,8 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import signal
 import sys
-from _signal import (  # type: ignore[import-not-found]
-    ITIMER_REAL,
-    SIG_DFL,
-    SIGALRM,
-    SIGHUP,
-    SIGTERM,
-    default_int_handler,
-    getsignal,
-    setitimer,
-    signal,
-)
 from importlib import import_module
 from pathlib import Path
 
@@ -84,9 +74,9 @@ def main() -> None:
     atexit.register(gc.freeze)
     # A pipeline that is cancelled, a terminal that is closed: what the server does for
     # the command is to end too.
-    for number in (SIGTERM, SIGHUP):
-        if getsignal(number) == SIG_DFL:
-            signal(number, default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     if sys.unraisablehook is sys.__unraisablehook__:
         sys.unraisablehook = _interrupt_again
     if sys.stdout is None:
@@ -113,8 +103,8 @@ def main() -> None:
 def _interrupt_again(unraisable: sys.UnraisableHookArgs) -> None:
     """Interrupt once more: Python forgets what is raised while libpq calls it."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        signal(SIGALRM, default_int_handler)
-        setitimer(ITIMER_REAL, 0.01)
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
     else:
         sys.__unraisablehook__(unraisable)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from turnkeep.sqitch import script as scripts
 from turnkeep.sqitch.errors import ScriptError
-from turnkeep.sqitch.verification import planned_index
+from turnkeep.sqitch.verification import between
 
 if TYPE_CHECKING:
     from turnkeep.sqitch.plan import Change
@@ -38,14 +38,7 @@ def check(
             else "Nothing to check (no planned or deployed changes)"
         )
         return True
-    ids = [each.id for each in changes]
-    first, last = 0, len(changes)
-    if start is not None:
-        first = planned_index(plan, registry, start)
-        changes = changes[ids.index(plan.changes[first].id) :]
-    if end is not None:
-        last = ids.index(plan.changes[planned_index(plan, registry, end)].id) + 1
-        changes = changes[: last - (len(ids) - len(changes))]
+    first, _, changes = between(plan, registry, changes, start, end)
     for number, change in enumerate(changes, start=first):
         planned = plan.changes[number] if number < len(plan.changes) else None
         if planned is None or change.script_hash != script_hash(project, planned):

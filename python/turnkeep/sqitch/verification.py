@@ -69,15 +69,7 @@ class Verification(NamedTuple):
         if not plan.changes:
             raise VerifyFailedError("There are deployed changes, but none planned!")
         rework_tags = self.project.rework_tags(changes)
-        first, last = 0, plan.index_of(changes[-1].id)
-        if start is not None:
-            first = planned_index(plan, self.registry, start)
-            changes = _from(changes, plan.changes[first].id)
-        if end is not None:
-            last = planned_index(plan, self.registry, end)
-            changes = _from(changes[::-1], plan.changes[last].id)[::-1]
-        elif last is None:
-            last = len(plan.changes) - 1
+        first, last, changes = between(plan, self.registry, changes, start, end)
         errors = self._deployed(changes, first, last, rework_tags)
         if end is None:
             self._say_undeployed(plan.changes[last + 1 :])
@@ -232,7 +224,34 @@ class Verification(NamedTuple):
             self.report.info(f"  * {each.label}")
 
 
-def planned_index(plan: Plan, registry: Registry, key: str) -> int:
+def between(
+    plan: Plan,
+    registry: Registry,
+    changes: list[Deployed],
+    start: str | None,
+    end: str | None,
+) -> tuple[int, int, list[Deployed]]:
+    """Give the places in the plan of the first and the last of some deployed changes.
+
+    And those from ``start`` to ``end``. Raises SqitchError if there are none.
+    """
+    ids = [each.id for each in changes]
+    first, last = 0, plan.index_of(ids[-1])
+    earliest, latest = 0, len(ids) - 1
+    if start is not None:
+        first = _planned_index(plan, registry, start)
+        earliest = ids.index(plan.changes[first].id)
+    if end is not None:
+        last = _planned_index(plan, registry, end)
+        latest = ids.index(plan.changes[last].id)
+        if last < first or latest < earliest:
+            raise VerifyFailedError(f'"{end}" comes before "{start}"')
+    if last is None:
+        last = len(plan.changes) - 1
+    return first, last, changes[earliest : latest + 1]
+
+
+def _planned_index(plan: Plan, registry: Registry, key: str) -> int:
     """Find a deployed change in the plan. Raises SqitchError if it is not in both."""
     change_id = registry.id_for_key(key)
     if change_id is None:
@@ -243,8 +262,3 @@ def planned_index(plan: Plan, registry: Registry, key: str) -> int:
     if index is None:
         raise VerifyFailedError(f'Change "{key}" is deployed, but not planned')
     return index
-
-
-def _from(changes: Sequence[Deployed], change_id: str) -> list[Deployed]:
-    ids = [each.id for each in changes]
-    return list(changes[ids.index(change_id) :])
