@@ -30,6 +30,13 @@ class Database(NamedTuple):
     """What libpq takes: a ``postgresql://`` URL, ``key=value`` pairs, or empty."""
     source: str
     """``argument``, a variable's name, ``sqitch.conf`` or ``embedded server``."""
+    named: str = ""
+    """How a URL was given."""
+
+    @property
+    def for_client(self) -> str:
+        """What a client takes: with the mark of a pooler, which libpq would refuse."""
+        return self.named or self.conninfo
 
     def __str__(self) -> str:
         """Name the database for people: everything but passwords, and the source."""
@@ -54,9 +61,9 @@ def choose(
     project must never land in it by accident.
     """
     if argument:
-        return Database(without_hint(argument), "argument")
+        return Database(without_hint(argument), "argument", argument)
     if url := environ.get(ENVIRONMENT_VARIABLE):
-        return Database(without_hint(url), ENVIRONMENT_VARIABLE)
+        return Database(without_hint(url), ENVIRONMENT_VARIABLE, url)
     if configured:
         return Database(configured, "sqitch.conf")
     if named := [name for name in LIBPQ_VARIABLES if environ.get(name)]:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
 import pytest
+from click.testing import CliRunner
 from psycopg import RawCursor
+from psycopg.conninfo import conninfo_to_dict
 
 import turnkeep
 from turnkeep.addresses import (
@@ -13,8 +20,10 @@ from turnkeep.addresses import (
     find_service,
     rest_url,
 )
+from turnkeep.cli.group import cli
 from turnkeep.database import choose
 from turnkeep.errors import Misconfigured
+from turnkeep.transports import postgresql
 from turnkeep.transports.postgresql import pool_description
 
 URL = "https://ref.supabase.co"
@@ -149,6 +158,38 @@ def test_a_command_takes_an_address_as_supabase_gives_it(scheme: str) -> None:
     ):
         assert choose(given, environ={}).conninfo == left
         assert choose(environ={"TURNKEEP_DATABASE_URL": given}).conninfo == left
+
+
+@pytest.mark.parametrize(
+    "command", [("pump", "--once"), ("sweep",), ("import", "turns.jsonl")]
+)
+@pytest.mark.parametrize("mark", ["", "&pgbouncer=true"])
+def test_a_commands_client_is_told_of_a_pooler(
+    database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    mark: str,
+) -> None:
+    parts = {
+        name: quote(str(each)) for name, each in conninfo_to_dict(database).items()
+    }
+    place = f"host={parts['host']}&port={parts.get('port', 5432)}&user={parts['user']}"
+    url = f"postgresql:///{parts['dbname']}?{place}{mark}"
+    thresholds = []
+
+    def noted(*given: Any, **options: Any) -> dict[str, Any]:
+        described = pool_description(*given, **options)
+        thresholds.append(described["kwargs"]["prepare_threshold"])
+        return described
+
+    monkeypatch.setattr(postgresql, "pool_description", noted)
+    monkeypatch.setenv("TURNKEEP_DATABASE_URL", url)
+    monkeypatch.chdir(tmp_path)
+    turn = {"messages": [{"role": "user", "content": "Hello"}]}
+    Path("turns.jsonl").write_text(json.dumps(turn))
+    assert CliRunner().invoke(cli, command).exit_code == 0
+    assert thresholds == [None if mark else 5]
 
 
 def test_a_key_is_refused_on_a_direct_connection() -> None:

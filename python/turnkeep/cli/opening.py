@@ -286,7 +286,7 @@ def opened_registry(
     if has_title:
         say(work.title, err=as_json)
     target, plan = work.project.target, work.project.plan
-    conninfo, source = work.database
+    conninfo, source = work.database.conninfo, work.database.source
     load = partial(import_module, "turnkeep.sqitch.registry")
     with connect(conninfo, source=source, meanwhile=load) as connection:
         from turnkeep.sqitch.registry import Registry  # noqa: PLC0415
