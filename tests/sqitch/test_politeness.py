@@ -16,6 +16,8 @@ import psycopg
 import pytest
 
 from support.pooler import pgbouncer
+from turnkeep.libpq import Connection
+from turnkeep.sqitch.session import RUN_LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -251,6 +253,29 @@ def test_readers_and_writers_wait_less_than_the_lock_timeout(busy: Workspace) ->
     assert min(found) < LOCK_WAIT
     # And the measure would notice.
     assert p99_during_a_deployment(busy, 0) > LOCK_WAIT
+
+
+@pytest.mark.parametrize("ends", ["well", "in a failure"])
+def test_the_next_run_need_not_wait_for_the_session_to_end(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    workspace.plan("a")
+    workspace.table("a")
+    if ends != "well":
+        workspace.write("deploy/a.sql", "select 1 / 0;")
+    open_still: list[Connection] = []
+    close = Connection.close
+
+    def kept(self: Connection) -> None:
+        open_still.append(self)
+
+    monkeypatch.setattr(Connection, "close", kept)
+    workspace.run("turnkeep", "deploy")
+    assert open_still
+    free = f"select pg_try_advisory_lock({RUN_LOCK})"
+    assert workspace.rows(free) == [(True,)]
+    for each in open_still:
+        close(each)
 
 
 def test_a_pooler_of_transactions_is_refused_before_it_keeps_the_run_lock(

@@ -273,7 +273,10 @@ def opened_engine(
 
         engine = Engine(connection, work.project, report, variables)
         engine.client = work.client
-        yield engine
+        try:
+            yield engine
+        finally:
+            engine.release()
 
 
 @contextmanager

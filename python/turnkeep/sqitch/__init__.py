@@ -81,8 +81,11 @@ def deploy(conninfo: str, directory: Path) -> None:
     project = open_project(directory, target=conninfo or "db:pg:")
     report = Collected()
     with connect(conninfo) as connection:
+        engine = Engine(connection, project, report)
         try:
-            Engine(connection, project, report).deploy()
+            engine.deploy()
         except DeployError as error:
             said = "\n".join([*report.errors, error.message])
             raise DeployError(said, where=error.where, hint=error.hint) from error
+        finally:
+            engine.release()

@@ -9,6 +9,7 @@ import time
 from functools import partial
 
 from turnkeep.lean import TYPE_CHECKING
+from turnkeep.libpq import IDLE
 from turnkeep.sqitch import checks
 from turnkeep.sqitch import script as scripts
 from turnkeep.sqitch.errors import (
@@ -369,6 +370,12 @@ class Engine:
         from turnkeep.sqitch.resuming import forget  # noqa: PLC0415
 
         forget(self.connection, self.registry.schema, "deploy")
+
+    def release(self) -> None:
+        """Let other runs in: a server ends a session later than its client."""
+        if self._is_locked and self.connection.transaction_status == IDLE:
+            self.session.release_run_lock()
+            self._is_locked = False
 
     def _lock(self) -> None:
         """Keep other runs out.

@@ -325,6 +325,12 @@ class Session(Messages):
         )
         return bool(is_taken)
 
+    def release_run_lock(self) -> None:
+        """Give the run lock back."""
+        self.connection.ask(
+            "select pg_catalog.pg_advisory_unlock(%s::bigint)", RUN_LOCK
+        )
+
     def put_lock_timeout(self) -> None:
         """Bound, in the transaction that is open, the wait for each lock."""
         if self.lock_wait:
