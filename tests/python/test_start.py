@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock, Semaphore, Thread
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -131,8 +132,10 @@ def test_a_server_that_starts_is_waited_for(
 def test_a_server_that_is_full_is_waited_for(
     database: str, connection: psycopg.Connection[Any], make: Any
 ) -> None:
-    connection.execute("create role crowd login connection limit 1")
-    conninfo = make_conninfo(database, user="crowd")
+    # Roles are the cluster's, and others run this test there.
+    crowd = f"crowd_{uuid4().hex}"
+    connection.execute(f"create role {crowd} login connection limit 1".encode())
+    conninfo = make_conninfo(database, user=crowd)
     before = psycopg.connect(conninfo)
 
     class Leaver:
@@ -152,7 +155,7 @@ def test_a_server_that_is_full_is_waited_for(
         assert client.retries > 0
     finally:
         before.close()
-        connection.execute("drop role crowd")
+        connection.execute(f"drop role {crowd}".encode())
 
 
 @MAKERS
