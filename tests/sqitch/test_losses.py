@@ -31,6 +31,17 @@ def full(workspace: Workspace) -> Workspace:
     return workspace
 
 
+@pytest.fixture
+def three(workspace: Workspace) -> Workspace:
+    """Give a project of three changes that made a table each."""
+    names = ("a", "b", "c")
+    workspace.plan(*names)
+    for name in names:
+        workspace.table(name)
+    assert workspace.run("turnkeep", "deploy").code == 0
+    return workspace
+
+
 REVERTS = {
     "a table by name": ("drop table a", "2 rows of a"),
     "a table behind if exists": (
@@ -122,18 +133,13 @@ def test_an_empty_table_is_no_loss(full: Workspace, sql: str, emptied: str) -> N
 
 
 def test_a_table_that_was_emptied_stops_nobody_who_shares_its_message(
-    workspace: Workspace,
+    three: Workspace,
 ) -> None:
-    names = ("a", "b", "c")
-    workspace.plan(*names)
-    for name in names:
-        workspace.table(name)
-    assert workspace.run("turnkeep", "deploy").code == 0
-    workspace.rows("insert into b default values")
-    workspace.rows("delete from b")
-    result = workspace.run("turnkeep", "revert", "-y")
+    three.rows("insert into b default values")
+    three.rows("delete from b")
+    result = three.run("turnkeep", "revert", "-y")
     assert result.code == 0, result.stderr
-    assert workspace.rows("select change from sqitch.changes") == []
+    assert three.rows("select change from sqitch.changes") == []
 
 
 def test_the_rows_of_a_partitioned_table_are_those_of_its_partitions(
@@ -240,23 +246,16 @@ def test_changes_that_share_a_message_do_not_share_a_failure(
 
 
 def test_a_message_of_many_changes_waits_for_locks_as_one_does(
-    workspace: Workspace,
+    three: Workspace,
 ) -> None:
-    names = ("a", "b", "c")
-    workspace.plan(*names)
-    for name in names:
-        workspace.table(name)
-    assert workspace.run("turnkeep", "deploy").code == 0
-    with psycopg.connect(workspace.url) as reader:
+    with psycopg.connect(three.url) as reader:
         reader.execute("table b")
         pid = reader.info.backend_pid
-        result = workspace.run("turnkeep", "revert", "-y", "--max-wait", "0")
+        result = three.run("turnkeep", "revert", "-y", "--max-wait", "0")
     assert result.code == 2
     assert f"blocked by pid {pid}" in result.stderr
-    assert workspace.rows(
-        "select change from sqitch.changes order by committed_at"
-    ) == [
+    assert three.rows("select change from sqitch.changes order by committed_at") == [
         ("a",),
         ("b",),
     ]
-    assert workspace.run("turnkeep", "revert", "-y").code == 0
+    assert three.run("turnkeep", "revert", "-y").code == 0
