@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from support.processes import children
 from support.requirements import POSTGRESQL
 from turnkeep import embedded
 from turnkeep.embedded.account import CANDIDATES, Account
@@ -198,11 +199,21 @@ def test_starts_once_when_many_start_it(home: Path) -> None:
     assert running.directory == home
 
 
-def test_starts_after_a_first_start_was_killed(home: Path) -> None:
+def test_starts_after_a_first_start_was_killed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with subprocess.Popen([sys.executable, "-c", START]) as starter:  # noqa: S603
         while not list(home.glob(".incomplete-*/PG_VERSION")):
             assert starter.poll() is None
+        [initdb] = children(starter.pid)
+        os.kill(initdb, signal.SIGSTOP)
         starter.kill()
+    # What it started is not dead, and would write where the next one takes away.
+    with monkeypatch.context() as hurried:
+        hurried.setattr(embedded, "PATIENCE", 0.1)
+        with pytest.raises(TurnkeepError, match="another process has been starting"):
+            embedded.start()
+    os.kill(initdb, signal.SIGCONT)
     assert not (home / "data").exists()
     assert embedded.start().directory == home
     assert not list(home.glob(".incomplete-*"))

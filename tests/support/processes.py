@@ -44,7 +44,7 @@ def frozen(pid: int) -> Iterator[None]:
     """
     stopped = []
     try:
-        for each in (pid, *_children(pid)):
+        for each in (pid, *children(pid)):
             os.kill(each, signal.SIGSTOP)
             stopped.append(each)
         yield
@@ -54,6 +54,7 @@ def frozen(pid: int) -> Iterator[None]:
                 os.kill(each, signal.SIGCONT)
 
 
-def _children(pid: int) -> Iterator[int]:
+def children(pid: int) -> Iterator[int]:
+    """Give the processes that a process has started, and that are not waited for."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         yield from map(int, (task / "children").read_text().split())

@@ -68,11 +68,11 @@ def start(directory: Path | str | None = None) -> Server:
     home = _absolute(directory)
     with _explained(home):
         _make(home)
-        with _alone(home):
+        with _alone(home) as lock:
             cluster = Cluster(home)
             pid = cluster.postmaster()
             if not (pid and cluster.is_ready(pid, lambda: cluster.postmaster() == pid)):
-                pid = _launch(cluster)
+                pid = _launch(cluster, lock)
             _create_database(cluster)
             return _describe(cluster, pid)
 
@@ -109,10 +109,10 @@ def _make(home: Path) -> None:
     home.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
 
-def _launch(cluster: Cluster) -> int:
+def _launch(cluster: Cluster, lock: int) -> int:
     account = Account.for_server(cluster.data)
     binaries = _binaries(cluster).within_reach(account, cluster.directory)
-    cluster.initialise(binaries, account)
+    cluster.initialise(binaries, account, lock=lock)
     process = cluster.launch(binaries, account)
     # It is meant to outlive us: nobody waits for it, and nobody warns of it.
     process.returncode = 0
@@ -150,8 +150,12 @@ def _describe(cluster: Cluster, pid: int) -> Server:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Let one process at a time start or stop the server of ``home``."""
+def _alone(home: Path) -> Iterator[int]:
+    """Let one process at a time start or stop the server of ``home``.
+
+    Gives the descriptor of the lock, which a program may inherit: a process that is
+    killed leaves its programs at work, and then the lock is theirs until they end.
+    """
     with (home / "lock").open("w") as lock:
         deadline = time.monotonic() + 2 * PATIENCE
         while True:
@@ -166,7 +170,7 @@ def _alone(home: Path) -> Iterator[None]:
                         where=lock.name,
                     ) from None
                 time.sleep(POLL)
-        yield
+        yield lock.fileno()
 
 
 @contextmanager

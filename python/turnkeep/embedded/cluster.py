@@ -68,11 +68,18 @@ class Cluster:
         user = quote(self.superuser)
         return f"postgresql://{user}@/{quote(database)}?host={host}&port={PORT}"
 
-    def initialise(self, binaries: Binaries, account: Account, *options: str) -> None:
+    def initialise(
+        self,
+        binaries: Binaries,
+        account: Account,
+        *options: str,
+        lock: int | None = None,
+    ) -> None:
         """Make the directories, and the databases unless they are there.
 
         initdb works beside the data directory, which appears by a rename: an initdb
-        that is killed, or that finds no room, leaves nothing that looks like data.
+        that is killed, or that finds no room, leaves nothing that looks like data. It
+        holds ``lock``, a descriptor, as long as it runs, even if we are killed.
         """
         self._check_socket_path()
         self.socket.mkdir(mode=0o700, exist_ok=True)
@@ -88,7 +95,7 @@ class Cluster:
         with complete(self.data) as scratch:
             account.give(scratch)
             names = ("--username", self.superuser)
-            _initdb(scratch, binaries, account, *names, *options)
+            _initdb(scratch, binaries, account, *names, *options, lock=lock)
 
     def postmaster(self) -> int | None:
         """Give the pid of the server that runs on this directory, if one does."""
@@ -245,7 +252,13 @@ class Cluster:
         )
 
 
-def _initdb(target: Path, binaries: Binaries, account: Account, *options: str) -> None:
+def _initdb(
+    target: Path,
+    binaries: Binaries,
+    account: Account,
+    *options: str,
+    lock: int | None,
+) -> None:
     arguments = ["--encoding", "UTF8", "--locale", LOCALE]
     if int(binaries.major) >= 17:  # noqa: PLR2004
         # Sorts by code point in every release of every operating system.
@@ -257,6 +270,7 @@ def _initdb(target: Path, binaries: Binaries, account: Account, *options: str) -
         capture_output=True,
         cwd="/",
         env={**os.environ, "LC_ALL": LOCALE},
+        pass_fds=[] if lock is None else [lock],
         stdin=subprocess.DEVNULL,
         text=True,
         **account.switch,
