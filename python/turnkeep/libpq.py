@@ -10,6 +10,7 @@ so that service files, TLS and passwords are found as by the rest of the package
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import os
 import re
@@ -38,6 +39,7 @@ _SQLSTATE_ALONE = 3
 """Of PQsetErrorVerbosity."""
 _CHUNK = 1_000_000
 """Bytes of COPY data in one piece."""
+_MESSAGE_PRIMARY = ord("M")
 _FIELDS = tuple(b"SCMDHWPq")
 """libpq's codes for the parts of a diagnostic, in their order."""
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
@@ -203,6 +205,7 @@ class Connection:
         """Own one of libpq's connections."""
         self._pq, self._pointer = pq, pointer
         self._listen: Callable[[Diagnostic], None] | None = None
+        self._unheard: bytes | None = None
         # libpq keeps the pointer only.
         self._receiver = _NOTICE_RECEIVER(self._receive)
         self._poll = select.poll()
@@ -284,9 +287,15 @@ class Connection:
         text = self._pq.PQparameterStatus(self._pointer, name.encode())
         return None if text is None else str(text.decode())
 
-    def listen(self, listener: Callable[[Diagnostic], None]) -> None:
-        """Let somebody hear what the server says beside its results."""
+    def listen(
+        self, listener: Callable[[Diagnostic], None], unless: str | None = None
+    ) -> None:
+        """Let somebody hear what the server says beside its results.
+
+        What has ``unless`` for its message says nothing to anybody.
+        """
         self._listen = listener
+        self._unheard = None if unless is None else unless.encode()
 
     def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Run statements, and give the rows of the last one. Raises Error."""
@@ -377,7 +386,8 @@ class Connection:
         return (getattr(self._pq, function)(self._pointer) or b"").decode()
 
     def _receive(self, _: object, result: int) -> None:
-        if self._listen:
+        said = self._pq.PQresultErrorField(result, _MESSAGE_PRIMARY)
+        if self._listen and said != self._unheard:
             self._listen(_diagnostic(self._pq, result))
 
     def _require(self, is_done: bool) -> None:  # noqa: FBT001
@@ -447,24 +457,24 @@ def connect(
     ``meanwhile`` is done while the server begins the session. All text is UTF-8,
     whatever the environment says.
     """
-    import threading  # noqa: PLC0415 - only who connects has to wait
-
     pq = library()
     given = {**parse(conninfo), **parameters, "client_encoding": "utf8"}
     pairs = [(name, each) for name, each in given.items() if each is not None]
     names = (c_char_p * (len(pairs) + 1))(*(name.encode() for name, _ in pairs), None)
     texts = (c_char_p * (len(pairs) + 1))(*(each.encode() for _, each in pairs), None)
     found: list[int] = []
+    is_done = _thread.allocate_lock()
+    is_done.acquire()
 
     def begin() -> None:
         found.append(pq.PQconnectdbParams(names, texts, 0))
+        is_done.release()
 
     # libpq waits in C, where Ctrl-C would not be heard.
-    thread = threading.Thread(target=begin, daemon=True)
-    thread.start()
+    _thread.start_new_thread(begin, ())
     if meanwhile:
         meanwhile()
-    thread.join()
+    is_done.acquire()
     connection = Connection(pq, found[0])
     if connection.closed:
         text = pq.PQerrorMessage(found[0]).decode(errors="replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -223,6 +224,21 @@ def test_output_that_cannot_be_written(project: Workspace) -> None:
     assert not untouched(project)
 
 
+def test_both_outputs_in_one_file_stay_in_order(project: Workspace) -> None:
+    project.write("deploy/b.sql", "selekt;\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "turnkeep", "deploy"],
+        check=False,
+        cwd=project.directory,
+        env=environment(project),
+        stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    found = re.findall(r" ok|b \.\.|ERROR|not ok", done.stdout)
+    assert found == [" ok", "b ..", "not ok", "ERROR"]
+
+
 @pytest.mark.parametrize(
     "program",
     [
@@ -237,7 +253,8 @@ def test_output_that_cannot_be_written(project: Workspace) -> None:
 def test_a_command_that_is_ended_ends_what_the_server_does(
     project: Workspace, program: str
 ) -> None:
-    project.write("deploy/b.sql", "select pg_sleep(600);\n")
+    speaks = "do 'begin raise notice ''so''; end';\n"
+    project.write("deploy/b.sql", f"{speaks}select pg_sleep(600);\n")
     command = f"{program}from turnkeep import cli; cli.main()"
     with (
         psycopg.connect(project.url, autocommit=True) as session,

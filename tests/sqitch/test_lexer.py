@@ -59,6 +59,23 @@ def test_a_script_is_split_at_the_right_semicolons(
 
 
 @pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Select a,b.c From\n t -- ;\n;", "select a , b . c from t"),
+        ("select 12, 1.5 , x1 = 3 \t;", "select 12 , 1.5 , x1 = 3"),
+        ("select e'a', b'1', n 'x', é$É;", "select ' , ' , n ' , é$é"),
+        ("insert into T (a, b.c) values (1, 2), (3)", "insert into t ( values ( , ("),
+        ("select" + " Aa" * 99, "select" + " aa" * 63),
+    ],
+)
+def test_the_tokens_outside_parentheses_tell_what_a_statement_is(
+    text: str, tokens: str
+) -> None:
+    (found,) = statements(text, {})
+    assert " ".join(found.tokens) == tokens
+
+
+@pytest.mark.parametrize(
     ("text", "sql"),
     [
         ("select :n;", "select 42"),

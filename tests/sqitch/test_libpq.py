@@ -136,13 +136,16 @@ def test_a_session_that_was_left_in_the_middle_goes_on(
 
 def test_notices_are_heard_and_silence_is_noticed(session: libpq.Connection) -> None:
     heard: list[str | None] = []
-    session.listen(lambda diagnostic: heard.append(diagnostic.message_primary))
+    session.listen(
+        lambda diagnostic: heard.append(diagnostic.message_primary), unless="hm"
+    )
 
     def look() -> None:
         if heard:
             session.cancel()
 
     with session:
+        session.ask("do $$begin raise notice 'hm'; end$$")
         statement = "do $$begin raise notice 'so'; perform pg_sleep(600); end$$"
         found = list(session.results(statement, 0.001, look))
         assert [each.error.sqlstate for each in found] == ["57014"]

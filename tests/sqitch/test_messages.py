@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from turnkeep.libpq import ACTIVE, IDLE, Connection
-from turnkeep.sqitch import server, session, verification
+from turnkeep.sqitch import server, session
 from turnkeep.sqitch.engine import Engine
 from turnkeep.sqitch.messages import LONGEST_MESSAGE
 from turnkeep.sqitch.project import open_project
@@ -112,7 +112,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     [
         (("deploy",), 2),
         (("deploy", "--single-transaction"), 1),
-        (("verify",), 1),
+        (("verify",), 2),
         (("revert", "-y"), 2),
     ],
 )
@@ -333,8 +333,7 @@ def test_verify_scripts_share_a_message_but_not_their_failures(
 def test_the_next_verify_scripts_are_read_while_the_server_works(
     four: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verification, "FIRST", 1)
-    monkeypatch.setattr(verification, "AT_A_TIME", 1)
+    monkeypatch.setattr(session, "MOST", 1)
     assert four.run("turnkeep", "deploy").code == 0
     four.rows("create table held ()")
     four.write("verify/a.sql", "table held;")

@@ -467,8 +467,11 @@ def display(uri: str, environ: Mapping[str, str] = os.environ) -> str:
 
 def without_password(uri: str) -> str:
     """Give a URI as Sqitch shows it, and without libpq's parameters of this kind."""
-    shown = re.sub(r"(//[^/@:]*:)[^/@]*@", r"\1@", uri)
-    return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1", shown)
+    if "@" in uri:
+        uri = re.sub(r"(//[^/@:]*:)[^/@]*@", r"\1@", uri)
+    if "password" in uri:
+        uri = re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1", uri)
+    return uri
 
 
 def describe(conninfo: str, environ: Mapping[str, str] = os.environ) -> str:

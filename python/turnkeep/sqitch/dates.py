@@ -19,7 +19,7 @@ _NAMED = {
     "short": "M/d/yy, h:mm a",
 }
 """What Unicode's locale data have for the C locale."""
-_PATTERN = re.compile(r"'((?:[^']|'')*)'|(([A-Za-z])\3*)|([^A-Za-z']+)")
+_PATTERN = r"'((?:[^']|'')*)'|(([A-Za-z])\3*)|([^A-Za-z']+)"
 
 
 def moment(at: str) -> datetime:
@@ -86,7 +86,7 @@ def _by_pattern(at: datetime, pattern: str) -> str:
             raise ConfigError(f'Unknown letter "{letter}" in the date format')
         return _LETTERS[letter](at, len(run))
 
-    return _PATTERN.sub(fill, pattern)
+    return re.sub(_PATTERN, fill, pattern)
 
 
 def _number(value: Callable[[datetime], int]) -> Callable[[datetime, int], str]:

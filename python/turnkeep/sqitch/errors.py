@@ -57,6 +57,10 @@ class ScriptError(SqitchError):
     """A script cannot be used as it stands; nothing of it was run."""
 
 
+class MissingScriptError(ScriptError):
+    """There is no file of the name that a script has to have."""
+
+
 class NeedsPsqlError(ScriptError):
     """A script does what only psql itself can do, and there is no psql."""
 

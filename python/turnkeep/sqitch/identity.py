@@ -21,11 +21,12 @@ except ImportError:
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9.+\-]*(?=:)")
-_AUTHORITY = re.compile(r"((?:[a-zA-Z][a-zA-Z0-9.+\-]*:)?)//([^/?#]*)(.*)", re.DOTALL)
+# Only a plan with a URI needs these: they are compiled when they are used first.
+_SCHEME = r"[a-zA-Z][a-zA-Z0-9.+\-]*(?=:)"
+_AUTHORITY = r"(?s)((?:[a-zA-Z][a-zA-Z0-9.+\-]*:)?)//([^/?#]*)(.*)"
+_ESCAPE = r"%([0-9a-fA-F]{2})"
 _UNRESERVED = "-_.!~*'()"
 _KEPT = ";/?:@&=+$,%#" + _UNRESERVED
-_ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 _DEFAULT_PORT = {
     "ftp": "21",
     "gopher": "70",
@@ -114,13 +115,13 @@ def registered_uri(text: str) -> str:
     """Give a project's URI as the registry stores it: escaped, not canonical."""
     text = re.sub(r"^<(?:URL:)?(.*)>$", r"\1", text)
     text = re.sub(r'^"(.*)"$', r"\1", text).strip()
-    found = _AUTHORITY.fullmatch(text)
+    found = re.fullmatch(_AUTHORITY, text)
     if found and _scheme(text) in _DEFAULT_PORT:
         scheme, authority, rest = found.groups()
         user, host, port = _split_authority(authority)
         text = f"{scheme}//{user}{_punycode(host)}{port}{rest}"
     escaped = quote(text, safe=_KEPT)
-    found = _AUTHORITY.fullmatch(escaped)
+    found = re.fullmatch(_AUTHORITY, escaped)
     if found:
         # Brackets around the host are an IPv6 address and stay.
         scheme, authority, rest = found.groups()
@@ -136,12 +137,12 @@ def registered_uri(text: str) -> str:
 @cache
 def canonical_uri(text: str) -> str:
     """Give a project's URI as the identifiers contain it."""
-    uri = _ESCAPE.sub(_canonical_escape, registered_uri(text))
+    uri = re.sub(_ESCAPE, _canonical_escape, registered_uri(text))
     scheme = _scheme(uri)
     if scheme is None:
         return uri
     uri = scheme + uri[len(scheme) :]
-    found = _AUTHORITY.fullmatch(uri)
+    found = re.fullmatch(_AUTHORITY, uri)
     if scheme not in _DEFAULT_PORT or not found:
         return uri
     _, authority, rest = found.groups()
@@ -163,7 +164,7 @@ def _sha1(content: bytes) -> str:
 
 
 def _scheme(uri: str) -> str | None:
-    found = _SCHEME.match(uri)
+    found = re.match(_SCHEME, uri)
     return found[0].lower() if found else None
 
 

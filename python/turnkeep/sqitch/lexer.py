@@ -21,7 +21,7 @@ from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch.errors import ScriptError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 # Said by what they are not: long ranges of characters take long to compile.
 _LETTER = r"[^\x00-@\[-^`{-\x7f]"
@@ -52,6 +52,8 @@ _TOKEN = re.compile(
 )
 _DULL = re.compile(rf"(?:[ \t\n\r\f\v,.=]+|{_WORD}|[0-9]+(?=[ \t\n\r\f\v,)]))+")
 """What neither opens nor closes anything, and is no variable."""
+_DULL_TOKEN = re.compile(r"[^ \t\n\r\f\v,.=]+|[,.=]")
+_BLANKS = " \t\n\r\f\v"
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _PLAIN_QUOTE = re.compile(r"[^']*'")
 _ESCAPED_QUOTE = re.compile(r"(?:[^'\\]|\\.|'')*'", re.DOTALL)
@@ -86,7 +88,7 @@ class Statement(NamedTuple):
     sql: str
     tokens: tuple[str, ...]
     """The first tokens outside parentheses: words in lower case, ``'`` for literals."""
-    lines: tuple[int, ...]
+    lines: Sequence[int]
     """The line of the file of each line of ``sql``."""
     file: str
     is_several: bool = False
@@ -147,30 +149,38 @@ def is_variable_name(name: str) -> bool:
 class _Source:
     """The text while parts of it are replaced, and the line each part came from."""
 
-    is_original = True
-    """Whether nothing was replaced yet."""
+    _counted: tuple[int, int] = (0, 1)
+    """The position that was asked for last while nothing was replaced, and its line."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.starts: list[int] = [
-            0,
-            *(found.end() for found in re.finditer("\n", text)),
-        ]
-        self.lines: list[int] = [*range(1, len(self.starts) + 1)]
+        self.starts: list[int] = []
+        """Where each line begins, when something was replaced."""
+        self.lines: list[int] = []
 
     def line(self, position: int) -> int:
-        return self.lines[bisect_right(self.starts, position) - 1]
+        if self.starts:
+            return self.lines[bisect_right(self.starts, position) - 1]
+        last, line = self._counted
+        if position < last:
+            last, line = 0, 1
+        line += self.text.count("\n", last, position)
+        self._counted = position, line
+        return line
 
-    def lines_of(self, start: int, part: str) -> tuple[int, ...]:
+    def lines_of(self, start: int, part: str) -> Sequence[int]:
         """Give the line that each line of a part of the text came from."""
-        if self.is_original:
+        if not self.starts:
             first = self.line(start)
-            return tuple(range(first, first + part.count("\n") + 1))
+            return range(first, first + part.count("\n") + 1)
         breaks = (start + found.end() for found in re.finditer("\n", part))
         return tuple(self.line(at) for at in (start, *breaks))
 
     def replace(self, start: int, end: int, value: str) -> None:
-        self.is_original = False
+        if not self.starts:
+            ends = (found.end() for found in re.finditer("\n", self.text))
+            self.starts = [0, *ends]
+            self.lines = [*range(1, len(self.starts) + 1)]
         line = self.line(start)
         after = self.line(end)
         self.text = self.text[:start] + value + self.text[end:]
@@ -410,7 +420,11 @@ class Scanner:
             self._leading += word[0] if word in _LEADING else " "
             self._is_routine = self._leading.startswith(_ROUTINE)
         self._words += 1
-        if self._parentheses or not self._is_routine:
+        if not self._is_routine:
+            if " " in self._leading:
+                self._pass_over()
+            return
+        if self._parentheses:
             return
         if word == "begin" or (word == "case" and self._blocks):
             self._blocks += 1
@@ -511,11 +525,21 @@ class Scanner:
         if text == "(":
             self._parentheses += 1
             if self._is_routine or " " in self._leading:
-                # What comes is none of the words by which psql knows a routine.
-                dull = _DULL.match(self._source.text, self._end)
-                self._end = self._position = dull.end() if dull else self._end
+                self._pass_over()
         elif text == ")" and self._parentheses:
             self._parentheses -= 1
+
+    def _pass_over(self) -> None:
+        """Take at once what is dull, and none of the words that tell a routine."""
+        dull = _DULL.match(self._source.text, self._position)
+        if not dull:
+            return
+        self._position = dull.end()
+        text = dull[0].rstrip(_BLANKS)
+        self._end += len(text)
+        room = _TOKENS_KEPT - len(self._tokens)
+        if not self._parentheses and room > 0:
+            self._tokens += map(str.lower, _DULL_TOKEN.findall(text)[:room])
 
     def _take(self, start: int, end: int, token: str) -> None:
         if self._start is None:

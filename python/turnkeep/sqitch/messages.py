@@ -117,7 +117,7 @@ class Messages:
         self._queue: list[Part] = []
         self._prepared: set[str] = set()
         """Names of the engine's own statements that the server keeps by now."""
-        connection.listen(self._notice)
+        connection.listen(self._notice, unless=_MARK)
 
     @property
     def active(self) -> Connection:
@@ -201,8 +201,8 @@ class Messages:
         """Send statements as one message."""
         message = ";\n".join(each.sql for each in parts)
         failure: libpq.Error | None = None
-        index = 0
-        self._running, self._next = parts[0], parts[min(1, len(parts) - 1)]
+        index, last = 0, len(parts) - 1
+        self._running, self._next = parts[0], parts[min(1, last)]
         try:
             for result in self.results(message):
                 if failure:
@@ -213,9 +213,8 @@ class Messages:
                 part = parts[index]
                 self._take(part, result)
                 # A single part may be several statements.
-                index = min(index + 1, len(parts) - 1)
-                self._running = parts[index]
-                self._next = parts[min(index + 1, len(parts) - 1)]
+                index = min(index + 1, last)
+                self._running, self._next = parts[index], parts[min(index + 1, last)]
         except libpq.Error as error:
             failure = failure or error
         finally:
@@ -292,7 +291,7 @@ class Messages:
     def go(self, connection: Connection) -> None:
         """Send what follows elsewhere."""
         self._elsewhere = connection
-        connection.listen(self._notice)
+        connection.listen(self._notice, unless=_MARK)
 
     def stop_watching(self) -> None:
         """End the session that looks at who blocks, if there is one."""
@@ -359,8 +358,6 @@ class Messages:
             self._running = None
 
     def _notice(self, diagnostic: Diagnostic) -> None:
-        if diagnostic.message_primary == _MARK:
-            return
         part = self._running if self._running and self._running.where else self._next
         if part and part.where:
             self.report.vent(f"{part.where}: {noticed(diagnostic)}")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PUNCTUATION = "-!\"#$%&'()*+,./:;<=>?@[\\]^`{|}~"
-_OFFSET = re.compile(rf"(?<![{re.escape(PUNCTUATION)}])([~^])(?:(\1)|(\d+))?\Z")
+_OFFSET = rf"(?<![{re.escape(PUNCTUATION)}])([~^])(?:(\1)|(\d+))?\Z"
 
 
 class Depend(NamedTuple):
@@ -171,7 +171,8 @@ def ambiguous(name: str, candidates: Iterable[str]) -> UnknownChangeError:
 
 def split_offset(key: str) -> tuple[str, int]:
     """Split ``name^2`` into ``name`` and -2; ``~`` counts forward."""
-    found = _OFFSET.search(key)
+    is_plain = "^" not in key and "~" not in key
+    found = None if is_plain else re.search(_OFFSET, key)
     if not found:
         return key, 0
     steps = int(found[3]) if found[3] else 2 if found[2] else 1

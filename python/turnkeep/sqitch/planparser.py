@@ -29,7 +29,6 @@ _EVERY_BLANK = (
 )
 _ASCII_BLANKS = " \t"
 _TIMESTAMP = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z"
-_HAS_TIMESTAMP = re.compile(_TIMESTAMP)
 _SHA1 = re.compile(r"[0-9a-f]{40}")
 _UNESCAPED = {r"\n": "\n", r"\r": "\r", r"\\": "\\"}
 _PERL_SPACE = (
@@ -270,7 +269,7 @@ class _Parser:
         if (
             rest is None
             or name in ("", "0")
-            or (not planned_at and _HAS_TIMESTAMP.search(line))
+            or (not planned_at and re.search(_TIMESTAMP, line))
         ):
             raise self._error(f"Invalid name; names {_NAME_RULE}")
         if planned_at is None or planner in (None, "0"):

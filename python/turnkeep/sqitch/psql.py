@@ -210,8 +210,10 @@ class _File:
 
     def statement(self, found: Statement) -> Statement:
         self.previous = found
-        if self.is_unsure:
+        if self.branches and self.is_unsure:
             self.psql.unsure.append(found)
+        if found.tokens[0] != "copy":
+            return found
         if found.copies("from", "stdin"):
             self.psql.is_dynamic = True
             if found.is_several:
@@ -360,7 +362,7 @@ class _File:
                 f"\\{command.name} of a file that only the run can name", command.where
             )
         try:
-            text = path.read_bytes().decode("utf-8-sig")
+            text = path.read_bytes().decode().removeprefix("\ufeff")
         except (OSError, UnicodeDecodeError) as error:
             if self.psql.is_preview and self.is_unsure:
                 return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import time
-from datetime import UTC, datetime
 
 from turnkeep.lean import TYPE_CHECKING, Protocol
 
@@ -113,7 +112,8 @@ class TextReport:
             text += f" {seconds * 1000:.0f} ms"
         if remark:
             text += f" # {remark}"
-        print(text, file=self.stdout, flush=True)
+        # What comes behind an ok is another line of this account.
+        print(text, file=self.stdout, flush=not ok)
 
 
 class TerminalReport(TextReport):
@@ -138,9 +138,7 @@ class TerminalReport(TextReport):
         super().end(ok=ok, seconds=seconds, remark=remark)
 
 
-_PLACE = re.compile(
-    r"(?:turnkeep: )?(?:Syntax error in )?([^:\n]+\.\w+)(?::| at line )(\d+): "
-)
+_PLACE = r"(?:turnkeep: )?(?:Syntax error in )?([^:\n]+\.\w+)(?::| at line )(\d+): "
 _OPERATIONS = {"+": "deploy", "-": "revert", "*": "verify"}
 
 
@@ -215,6 +213,8 @@ class Events:
 
     def write(self, event: str, **values: Any) -> None:
         """Write a line: ``event``, ``at`` (UTC), and what belongs to it."""
+        from datetime import UTC, datetime  # noqa: PLC0415
+
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         document = {"event": event, "at": at} | values
         import json  # noqa: PLC0415 - only where this is asked for
@@ -277,5 +277,5 @@ class GithubReport(TextReport):
 
 def _place(text: str) -> dict[str, Any]:
     """Give file and line of a message that begins with them."""
-    found = _PLACE.match(text)
+    found = re.match(_PLACE, text)
     return {"file": found[1], "line": int(found[2])} if found else {}

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import enum
 import re
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import pairwise
 
 from turnkeep.lean import TYPE_CHECKING
 from turnkeep.sqitch import identity
 from turnkeep.sqitch.actions import Connect, CopyFile, Send
-from turnkeep.sqitch.errors import NeedsPsqlError, ScriptError
+from turnkeep.sqitch.errors import MissingScriptError, NeedsPsqlError, ScriptError
 from turnkeep.sqitch.lexer import Statement
 from turnkeep.sqitch.psql import UNKNOWN, Psql
 
@@ -28,41 +29,33 @@ if TYPE_CHECKING:
 
     Kind = Literal["deploy", "revert", "verify"]
 
-_ENDS_IN_BODY = re.compile(
-    r"\b(?:commit|rollback)(?:\s+and\s+(?:no\s+)?chain)?\s*;", re.IGNORECASE
-)
-_ALONE = re.compile(
-    r"""
-      vacuum\b
-    | (?:create|drop)\ (?:database|tablespace)\b
-    | (?:create(?:\ unique)?|drop)\ index\ concurrently\b
-    | reindex\b.*\b(?:concurrently|database|schema|system)\b
-    | alter\ system\b
-    | alter\ database\ .*\ set\ tablespace\b
-    | alter\ table\ .*\ detach\ partition\ .*\ concurrently\b
-    | (?:create|alter|drop)\ subscription\b
-    | cluster(?:\ verbose)?\Z
-    | (?:commit|rollback)\ prepared\b
-    """,
-    re.VERBOSE,
-)
-"""What the server refuses inside a transaction block."""
-_KEEPS_SESSION = re.compile(
-    r"""
-      begin\b | start\ transaction\b | commit\b | end\b | rollback\b
-    | comment\ on\b | grant\b | revoke\b | drop\b
-    | create\ (?:or\ replace\ )?
-      (?:function|procedure|trigger|policy|type|domain|view|schema|rule|role)\b
-    | create\ (?:unlogged\ )?table\b(?!.*\bas\b)
-    | create\ (?:unique\ )?index\b
-    | alter\ (?:function|type|schema|default\ privileges|policy|view)\b
-    """,
-    re.VERBOSE,
-)
+# Expressions that few scripts need are compiled when they are used first.
+_ENDS_IN_BODY = r"(?i)\b(?:commit|rollback)(?:\s+and\s+(?:no\s+)?chain)?\s*;"
+_ALONE = {
+    "vacuum": r"",
+    "create": r"(?:unique )?index concurrently\b"
+    r"|(?:database|tablespace|subscription)\b",
+    "drop": r"index concurrently\b|(?:database|tablespace|subscription)\b",
+    "reindex": r".*\b(?:concurrently|database|schema|system)\b",
+    "alter": r"(?:system|subscription)\b|database .* set tablespace\b"
+    r"|table .* detach partition .* concurrently\b",
+    "cluster": r"(?:verbose)?\Z",
+    "commit": r"prepared\b",
+    "rollback": r"prepared\b",
+}
+"""What the server refuses inside a transaction block: the first word, what follows."""
+_KEEPS_SESSION = {
+    **dict.fromkeys(("begin", "commit", "end", "rollback", "grant", "revoke"), ""),
+    "start": r"transaction\b",
+    "comment": r"on\b",
+    "drop": r"",
+    "create": r"(?:or replace )?"
+    r"(?:function|procedure|trigger|policy|type|domain|view|schema|rule|role)\b"
+    r"|(?:unlogged )?table\b(?!.*\bas\b)|(?:unique )?index\b",
+    "alter": r"(?:function|type|schema|default privileges|policy|view)\b",
+}
 """What leaves nothing behind in the session, and runs no function that could."""
-_ENUM_LABEL = re.compile(
-    r"\badd\s+value\s+(?:if\s+not\s+exists\s+)?'((?:[^']|'')*)'", re.IGNORECASE
-)
+_ENUM_LABEL = r"(?i)\badd\s+value\s+(?:if\s+not\s+exists\s+)?'((?:[^']|'')*)'"
 _PREPARE = ("prepare", "transaction")
 _PREPARED = ("prepare", "deallocate", "discard")
 _CONTROL_WORDS = {"begin", "start", "commit", "end", "rollback", "abort"}
@@ -167,7 +160,7 @@ class Script:
     def keeps_session(self) -> bool:
         """Tell whether nothing in it can change the session that it runs in."""
         return not self.is_dynamic and all(
-            _KEEPS_SESSION.match(" ".join(each.tokens)) for each in self.statements
+            _is_one_of(_KEEPS_SESSION, each) for each in self.statements
         )
 
 
@@ -215,9 +208,13 @@ def load_hash(path: Path) -> str:
 
 def control(statement: Statement) -> Control | None:
     """Tell whether a statement opens or ends a transaction."""
-    if statement.tokens[0] not in _CONTROL_WORDS:
-        return None
-    match statement.tokens:
+    is_control = statement.tokens[0] in _CONTROL_WORDS
+    return _control(statement.tokens) if is_control else None
+
+
+@cache
+def _control(tokens: tuple[str, ...]) -> Control | None:
+    match tokens:
         case ("begin", *_) | ("start", "transaction", *_):
             return Control.BEGIN
         case ("rollback" | "abort", *rest) if not {"to", "prepared"} & set(rest[:3]):
@@ -243,7 +240,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise ScriptError(
+        raise MissingScriptError(
             "the script does not exist",
             where=str(path),
             hint="write it, or take its change out of the plan",
@@ -256,13 +253,11 @@ def _read(path: Path) -> bytes:
 
 def _decode(content: bytes, path: Path) -> str:
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        # utf-8-sig counts from behind the byte order mark.
-        start = error.start + 3 * content.startswith(b"\xef\xbb\xbf")
-        line = content.count(b"\n", 0, start) + 1
+        line = content.count(b"\n", 0, error.start) + 1
         raise ScriptError(
-            f"byte 0x{content[start]:02x} is not UTF-8",
+            f"byte 0x{content[error.start]:02x} is not UTF-8",
             where=f"{path}:{line}",
             hint="save the script as UTF-8",
         ) from None
@@ -288,10 +283,14 @@ def _why_separate(actions: Sequence[Action], kind: Kind, psql: Psql) -> str | No
     committed = False
     reasons: list[str] = []
     for action in actions:
-        reasons += _why_command(action, begun, psql)
-        for each in _statements([action]):
+        if isinstance(action, Statement):
+            found = [action]
+        else:
+            reasons += _why_command(action, begun, psql)
+            found = _statements([action])
+        for each in found:
             step = control(each)
-            if begun is not None and _ALONE.match(words(each)) and not psql.unsure:
+            if begun is not None and not psql.unsure and _is_one_of(_ALONE, each):
                 raise ScriptError(
                     f"{_first_line(each)} cannot run inside a transaction block",
                     where=each.where,
@@ -313,7 +312,7 @@ def _why_separate(actions: Sequence[Action], kind: Kind, psql: Psql) -> str | No
     reasons += [
         f"{each.where}: {_first_line(each)} depends on an \\if"
         for each in psql.unsure
-        if control(each) or _ALONE.match(words(each))
+        if control(each) or _is_one_of(_ALONE, each)
     ]
     reasons += _why_enum(_statements(actions))
     return reasons[0] if reasons else None
@@ -341,22 +340,25 @@ def is_same(connect: Connect, variables: Mapping[str, str]) -> bool:
 def _why_alone(
     statement: Statement, begun: Statement | None, *, committed: bool
 ) -> str | None:
-    what = _first_line(statement)
-    if UNKNOWN in statement.tokens[0]:
+    tokens = statement.tokens
+    if UNKNOWN in tokens[0]:
         return "only the run can tell what this statement is"
-    if _ALONE.match(words(statement)):
-        return f"{what} cannot run inside a transaction"
-    if statement.tokens[:2] == _PREPARE:
-        return f"{what} ends the transaction"
-    step = control(statement)
-    if step is Control.BEGIN:
-        return "a second transaction" if committed else None
-    if step is not None:
-        return f"{what} begins a transaction" if "chain" in statement.tokens else None
-    may_commit = statement.tokens[0] == "call" or (
-        statement.tokens[0] == "do" and _ENDS_IN_BODY.search(statement.sql)
-    )
-    return f"{what} may commit" if begun is None and may_commit else None
+    if _is_one_of(_ALONE, statement):
+        return f"{_first_line(statement)} cannot run inside a transaction"
+    if tokens[:2] == _PREPARE:
+        return f"{_first_line(statement)} ends the transaction"
+    why = None
+    if step := control(statement):
+        if step is Control.BEGIN:
+            why = "a second transaction" if committed else None
+        elif "chain" in tokens:
+            why = f"{_first_line(statement)} begins a transaction"
+    elif begun is None and (
+        tokens[0] == "call"
+        or (tokens[0] == "do" and re.search(_ENDS_IN_BODY, statement.sql))
+    ):
+        why = f"{_first_line(statement)} may commit"
+    return why
 
 
 def runs_alone(statement: Statement) -> bool:
@@ -372,12 +374,22 @@ def words(statement: Statement) -> str:
     return " ".join(statement.tokens)
 
 
+def _is_one_of(kinds: Mapping[str, str], statement: Statement) -> bool:
+    """Tell whether a statement is of a kind: its first word, and what follows that."""
+    first = statement.tokens[0]
+    if first not in kinds:
+        return False
+    return bool(re.match(kinds[first], words(statement)[len(first) + 1 :]))
+
+
 def _first_line(statement: Statement) -> str:
     return statement.sql.partition("\n")[0].strip()
 
 
 def _why_enum(statements: Sequence[Statement]) -> Iterator[str]:
     """Tell what needs the values of enums that psql would have committed before."""
+    if not any(_adds_enum_value(each.tokens) for each in statements):
+        return
     is_begun = False
     added: list[Statement] = []
     fresh: list[Statement] = []
@@ -401,16 +413,13 @@ def _may_use(statement: Statement, adding: Statement) -> bool:
     """Tell whether a statement may need a value of an enum that another one adds."""
     if _adds_enum_value(statement.tokens):
         return False
-    label = _ENUM_LABEL.search(adding.sql)
+    label = re.search(_ENUM_LABEL, adding.sql)
     return (
-        not _KEEPS_SESSION.match(words(statement))
+        not _is_one_of(_KEEPS_SESSION, statement)
         or label is None
         or label[1] in statement.sql
     )
 
 
-def _adds_enum_value(tokens: Sequence[str]) -> bool:
-    head = list(tokens[:8])
-    return head[:2] == ["alter", "type"] and ["add", "value"] in (
-        head[i : i + 2] for i in range(2, len(head))
-    )
+def _adds_enum_value(tokens: tuple[str, ...]) -> bool:
+    return tokens[:2] == ("alter", "type") and ("add", "value") in pairwise(tokens[:8])

@@ -13,21 +13,20 @@ from itertools import islice
 from turnkeep.database import TRANSACTION_POOLER_PORT
 from turnkeep.lean import TYPE_CHECKING
 from turnkeep.libpq import IN_ERROR, IN_TRANSACTION
-from turnkeep.sqitch.errors import ServerError, SqitchError
+from turnkeep.sqitch.errors import ServerError
 from turnkeep.sqitch.messages import (
     DEALLOCATE,
     LONGEST_MESSAGE,
     RESET,
     RESET_AFTER_ROLLBACK,
     Messages,
-    NotSharedError,
     Part,
 )
 from turnkeep.sqitch.output import Output
 from turnkeep.sqitch.script import Control, control, transaction_modes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from turnkeep.sqitch.lexer import Statement
     from turnkeep.sqitch.recording import Prepared
@@ -223,39 +222,17 @@ class Session(Messages):
             self.flush()
             self.release_locks(script)
 
-    def verify_in_turn(
-        self, scripts: Sequence[Script], ended: Callable[[SqitchError | None], None]
-    ) -> None:
-        """Run verify scripts that share messages, each in a transaction of its own.
+    def verify_shared(self, script: Script, then: Callable[[], None]) -> None:
+        """Queue a verify script that shares a message, in a transaction of its own.
 
-        ``ended`` is called after each, in their order, with what is wrong with it.
-        Raises ServerError.
+        ``then`` is called when it has passed.
         """
-        waiting = list(scripts)
-        size = LONGEST_MESSAGE // 2
-
-        def pass_one() -> None:
-            waiting.pop(0)
-            ended(None)
-
-        while waiting:
-            together = _first_of(waiting, size)
-            try:
-                with self.sharing() if len(together) > 1 else self.sending():
-                    for script in together:
-                        self.begin()
-                        self.run(script, is_verify=True)
-                        # After the rollback they would begin the next transaction.
-                        self.reset(script, RESET_AFTER_ROLLBACK)
-                        self.put("rollback")
-                        self.mark(pass_one)
-            except ServerError:
-                raise
-            except NotSharedError:
-                size = 0
-            except SqitchError as error:
-                waiting.pop(0)
-                ended(error)
+        self.begin()
+        self.run(script, is_verify=True)
+        # After the rollback they would begin the next transaction.
+        self.reset(script, RESET_AFTER_ROLLBACK)
+        self.put("rollback")
+        self.mark(then)
 
     def run_alone(
         self,
@@ -380,15 +357,3 @@ def _instead(
         if step is Control.ROLLBACK:
             yield "rollback to savepoint turnkeep"
         yield "release savepoint turnkeep"
-
-
-def _first_of(scripts: Sequence[Script], size: int) -> list[Script]:
-    """Give the first scripts that have this many characters together, at least one."""
-    total = 0
-    first: list[Script] = []
-    for script in scripts:
-        total += sum(len(each.sql) for each in script.statements)
-        if first and total > size:
-            break
-        first.append(script)
-    return first

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
+from collections import deque
 
 from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch.errors import (
+    MissingScriptError,
     ScriptError,
+    ServerError,
     SqitchError,
     UnknownChangeError,
     VerifyFailedError,
 )
+from turnkeep.sqitch.messages import NotSharedError
 from turnkeep.sqitch.script import Script
+from turnkeep.sqitch.session import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,11 +28,6 @@ if TYPE_CHECKING:
     from turnkeep.sqitch.report import Report
     from turnkeep.sqitch.session import Session
 
-AT_A_TIME = 50
-"""Verify scripts that are read while the server runs those before."""
-FIRST = 20
-"""Verify scripts that the server waits for."""
-
 
 class _Look(NamedTuple):
     """A deployed change to be verified."""
@@ -38,7 +37,14 @@ class _Look(NamedTuple):
     remarks: Sequence[str]
     """What is wrong with its place in the plan."""
     path: Path | None
-    """Its verify script, None when none is to be run."""
+    """Where its verify script is, None when none is to be run."""
+    script: Script | ScriptError | None
+    """What was read there, None when nothing is."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Tell whether its script can be in one message with others."""
+        return isinstance(self.script, Script) and self.script.shares_messages
 
 
 class Verification(NamedTuple):
@@ -94,23 +100,9 @@ class Verification(NamedTuple):
             *(len(each.label) for each in changes),
             *(len(each.label) for each in planned),
         )
-        errors = 0
         seen: set[int] = set()
         looks = self._looks(changes, first, rework_tags, width, seen)
-        waiting: list[tuple[_Look, Script | ScriptError | None]] = []
-
-        def read_on(number: int = AT_A_TIME) -> None:
-            waiting.extend(islice(looks, number))
-
-        read_on(FIRST)
-        while waiting:
-            now = waiting.copy()
-            waiting.clear()
-            self.session.meanwhile = read_on
-            errors += self._some(now)
-            self.session.meanwhile = None
-            if not waiting:
-                read_on()
+        errors = _Round(self.session, self.report, looks).run()
         for index, each in enumerate(planned, start=first):
             if index not in seen:
                 self.report.begin("*", each.label, width)
@@ -125,7 +117,7 @@ class Verification(NamedTuple):
         rework_tags: Mapping[str, Sequence[str]],
         width: int,
         seen: set[int],
-    ) -> Iterator[tuple[_Look, Script | ScriptError | None]]:
+    ) -> Iterator[_Look]:
         """Read on in the scripts; ``seen`` gets the places of changes in the plan."""
         plan = self.project.plan
         for expected, change in enumerate(changes, start=first):
@@ -141,68 +133,103 @@ class Verification(NamedTuple):
             if index is None or not plan.changes[index].is_reworked:
                 tags = rework_tags.get(change.id, ())
                 path = self.project.script("verify", change.name, tags)
-            yield _Look(change.label, width, remarks, path), self._read(path)
-
-    def _some(self, some: Sequence[tuple[_Look, Script | ScriptError | None]]) -> int:
-        """Verify some changes; give how many things are wrong."""
-        errors = 0
-        shared: list[tuple[_Look, Script]] = []
-        for look, script in some:
-            if isinstance(script, Script) and script.shares_messages:
-                shared.append((look, script))
-                continue
-            errors += self._in_turn(shared)
-            shared.clear()
-            errors += self._alone(look, script)
-        return errors + self._in_turn(shared)
+            yield _Look(change.label, width, remarks, path, self._read(path))
 
     def _read(self, path: Path | None) -> Script | ScriptError | None:
         """Read a verify script; give what is wrong with it, None when there is none."""
-        if path is None or not path.exists():
+        if path is None:
             return None
         try:
             return self.load(path)
+        except MissingScriptError:
+            return None
         except ScriptError as error:
             return error
 
-    def _in_turn(self, shared: Sequence[tuple[_Look, Script]]) -> int:
-        """Run scripts that share messages; give how many things are wrong."""
-        if not shared:
-            return 0
-        errors = 0
-        looks = iter([look for look, _ in shared])
-        look = next(looks)
-        started = self._begin(look)
+    def _say_undeployed(self, changes: Sequence[Change]) -> None:
+        if changes:
+            self.report.info(f"Undeployed change{'s' * (len(changes) > 1)}:")
+        for each in changes:
+            self.report.info(f"  * {each.label}")
 
-        def ended(error: SqitchError | None) -> None:
-            nonlocal errors, look, started
-            errors += self._end(look, started, error)
-            if following := next(looks, None):
-                look, started = following, self._begin(following)
 
-        self.session.verify_in_turn([script for _, script in shared], ended)
-        return errors
+class _Round:
+    """Deployed changes that are verified one after the other."""
 
-    def _alone(self, look: _Look, script: Script | ScriptError | None) -> int:
-        """Run a script by itself; give how many things are wrong."""
-        started = self._begin(look)
-        failure: SqitchError | None = None
-        if isinstance(script, ScriptError):
-            failure = script
-        elif script:
+    def __init__(
+        self, session: Session, report: Report, looks: Iterator[_Look]
+    ) -> None:
+        self.session, self.report, self.looks = session, report, looks
+        self.ahead: deque[_Look] = deque()
+        """Those that were read, and have not ended."""
+        self.errors = 0
+        self.started: float | None = None
+        """When the first of them began."""
+
+    def run(self) -> int:
+        """Verify them all; give how many things are wrong. Raises ServerError."""
+        apart = 0
+        while self.ahead or self.read():
+            self.begin()
+            if apart or not self.ahead[0].is_shared:
+                self.end(self.alone())
+                apart = max(apart - 1, 0)
+                continue
             try:
-                self.session.verify_alone(script)
+                self.session.share(self.queueing())
+            except NotSharedError:
+                apart = MOST
+            except ServerError:
+                raise
             except SqitchError as error:
-                failure = error
+                self.end(error)
+        return self.errors
+
+    def read(self) -> _Look | None:
+        """Read on; None: there are no more."""
+        look = next(self.looks, None)
+        if look:
+            self.ahead.append(look)
+        return look
+
+    def queueing(self) -> Iterator[None]:
+        """Queue a script with each step, as long as they share messages."""
+        known = iter(tuple(self.ahead))
+        while (look := next(known, None) or self.read()) and look.is_shared:
+            assert isinstance(look.script, Script)  # noqa: S101 - it is shared
+            self.session.verify_shared(look.script, self.passed)
+            yield
+
+    def alone(self) -> SqitchError | None:
+        """Run the first script by itself; give what is wrong with it."""
+        look = self.ahead[0]
+        if isinstance(look.script, ScriptError):
+            return look.script
+        if look.script:
+            try:
+                self.session.verify_alone(look.script)
+            except SqitchError as error:
+                return error
         elif look.path:
             self.report.vent(f"Verify script {look.path} does not exist")
-        return self._end(look, started, failure)
+        return None
 
-    def _begin(self, look: _Look) -> float:
-        self.report.begin("*", look.label, look.width)
-        return time.monotonic()
+    def begin(self) -> None:
+        """Begin the first, if it has not begun."""
+        if self.started is None:
+            self.report.begin("*", self.ahead[0].label, self.ahead[0].width)
+            self.started = time.monotonic()
 
-    def _end(self, look: _Look, started: float, failure: SqitchError | None) -> int:
+    def passed(self) -> None:
+        """End the first, and begin the next."""
+        self.end(None)
+        if self.ahead:
+            self.begin()
+
+    def end(self, failure: SqitchError | None) -> None:
+        """End the first with what is wrong with it."""
+        look = self.ahead.popleft()
+        started, self.started = self.started or 0, None
         remarks = list(look.remarks)
         if isinstance(failure, ScriptError):
             self.report.vent(str(failure))
@@ -215,13 +242,7 @@ class Verification(NamedTuple):
         for remark in remarks:
             self.report.comment(remark)
         self.report.end(ok=not remarks, seconds=time.monotonic() - started)
-        return len(remarks)
-
-    def _say_undeployed(self, changes: Sequence[Change]) -> None:
-        if changes:
-            self.report.info(f"Undeployed change{'s' * (len(changes) > 1)}:")
-        for each in changes:
-            self.report.info(f"  * {each.label}")
+        self.errors += len(remarks)
 
 
 def between(
