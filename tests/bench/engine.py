@@ -144,6 +144,7 @@ class Bench:
             "SQITCH_EMAIL": "bench@example.org",
             # As an installed package has it, whatever this shell says.
             "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONUNBUFFERED": "",
             "PYTHONPYCACHEPREFIX": str(self.directory.parent / "pycache"),
         }
         processor, started = self.processor(), time.perf_counter()

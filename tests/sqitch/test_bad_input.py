@@ -231,7 +231,7 @@ def test_both_outputs_in_one_file_stay_in_order(project: Workspace) -> None:
         [sys.executable, "-m", "turnkeep", "revert", "-y"],
         check=False,
         cwd=project.directory,
-        env=environment(project),
+        env=environment(project) | {"PYTHONUNBUFFERED": ""},
         stderr=subprocess.STDOUT,
         stdout=subprocess.PIPE,
         text=True,
