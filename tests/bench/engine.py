@@ -5,10 +5,12 @@ change before, and has a verify script. psql runs the same scripts one after the
 in one session and keeps no registry: nobody who commits each change can be faster.
 sqitch gets the psql of PostgreSQL's own directory, which starts faster than Debian's.
 Commits wait for the disk. The tools take turns, so that what else the machine does
-meets them alike; each figure is the median of some rounds. In brackets is the processor
-time of client and server together, which depends less on what else runs. No database
-is dropped before the end: an ext4 without a journal looks, for each file that it makes,
-through all that were deleted within the last minutes.
+meets them alike; each figure is the median of some rounds. verify and status, which
+write nothing, have rounds of their own, in one database that nobody is writing to any
+more. In brackets is the processor time of client and server together, which depends
+less on what else runs. No database is dropped before the end: an ext4 without a
+journal looks, for each file that it makes, through all that were deleted within the
+last minutes.
 """
 
 from __future__ import annotations
@@ -56,6 +58,8 @@ class Taken(NamedTuple):
 
 TOOLS = ("turnkeep", "psql", "sqitch")
 ROWS = ("deploy", "verify", "revert", "deploy --verify", "single transaction", "status")
+READING = ("verify", "status")
+"""Rows that write nothing."""
 
 
 @dataclass
@@ -107,26 +111,39 @@ class Bench:
             admin.execute(f"create database {self.database}")
             admin.execute("checkpoint")
 
-    def run(self, tools: Sequence[str], rounds: int) -> dict[str, dict[str, Taken]]:
+    def run(
+        self, tools: Sequence[str], rows: Sequence[str], rounds: int
+    ) -> dict[str, dict[str, Taken]]:
         """Give what each tool takes for each row."""
-        seconds: dict[str, dict[str, list[Taken]]] = {
-            tool: {row: [] for row in ROWS} for tool in tools
+        taken: dict[str, dict[str, list[Taken]]] = {
+            tool: {row: [] for row in rows} for tool in tools
         }
-        for number in range(rounds):
-            # Nobody always follows the same one.
-            for tool in tools[number % len(tools) :] + tools[: number % len(tools)]:
+        writing = [row for row in rows if row not in READING]
+        reading = [row for row in rows if row in READING]
+        # Nobody always follows the same one.
+        turns = [
+            tools[(number + place) % len(tools)]
+            for number in range(rounds)
+            for place in range(len(tools))
+        ]
+        for tool in turns:
+            for row in writing:
                 self.clear()
-                for row in ("deploy", "status", "verify", "revert"):
-                    seconds[tool][row].append(self.time(tool, row))
-                for row in ("deploy --verify", "single transaction"):
-                    self.clear()
-                    seconds[tool][row].append(self.time(tool, row))
+                if row == "revert":
+                    self.time(tool, "deploy")
+                taken[tool][row].append(self.time(tool, row))
+        if reading:
+            self.clear()
+            self.time("turnkeep", "deploy")
+        for tool in turns:
+            for row in reading:
+                taken[tool][row].append(self.time(tool, row))
         return {
             tool: {
                 row: Taken(*(median(each) for each in zip(*found, strict=True)))
                 for row, found in rows.items()
             }
-            for tool, rows in seconds.items()
+            for tool, rows in taken.items()
         }
 
     def time(self, tool: str, row: str) -> Taken:
@@ -215,7 +232,7 @@ def table(found: dict[int, dict[str, dict[str, Taken]]]) -> str:
         "|--:|---|--:|--:|--:|--:|--:|",
     ]
     for changes, tools in found.items():
-        for row in ROWS:
+        for row in tools["turnkeep"]:
             taken = [tools[tool][row] for tool in tools]
             ours, psql, sqitch = taken
             figures = (
@@ -236,16 +253,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-engine ARGS=...")
     parser.add_argument("--changes", type=int, nargs="+", default=[10, 50, 200])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS)
     parser.add_argument("--tools", nargs="+", default=TOOLS, choices=TOOLS)
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.parse_args()
     if len(options.tools) < len(TOOLS) and not options.json:
         parser.error("the table compares all tools: ask for some of them with --json")
-    print_(measured(options.changes, options.rounds, options.tools), options.json)
+    rows = [row for row in ROWS if row in options.rows]
+    found = measured(options.changes, options.rounds, rows, options.tools)
+    print_(found, options.json)
 
 
 def measured(
-    sizes: Sequence[int], rounds: int, tools: Sequence[str]
+    sizes: Sequence[int], rounds: int, rows: Sequence[str], tools: Sequence[str]
 ) -> dict[int, dict[str, dict[str, Taken]]]:
     """Measure projects of these sizes on a server of their own."""
     binaries = find_binaries("15")
@@ -266,7 +286,7 @@ def measured(
             bench.clear()
             for row in ("deploy", "status", "verify"):
                 bench.time("turnkeep", row)  # compiles the modules
-            found[changes] = bench.run(tools, rounds)
+            found[changes] = bench.run(tools, rows, rounds)
     return found
 
 
