@@ -111,7 +111,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ("command", "messages"),
     [
         (("deploy",), 2),
-        (("deploy", "--single-transaction"), 1),
+        (("deploy", "--single-transaction"), 2),
         (("verify",), 2),
         (("revert", "-y"), 2),
     ],
@@ -266,12 +266,13 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("kind", ["deploy", "revert"])
+@pytest.mark.parametrize("kind", ["deploy", "single", "verify", "revert"])
 def test_the_next_message_is_written_while_the_server_works(
     four: Workspace, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(session, "MOST", 1)
-    if kind == "revert":
+    verb = "deploy" if kind == "single" else kind
+    if verb != "deploy":
         assert four.run("turnkeep", "deploy").code == 0
     project = open_project(four.directory, target=four.url)
     statuses: list[int] = []
@@ -284,9 +285,11 @@ def test_the_next_message_is_written_while_the_server_works(
             mark(then)
 
         monkeypatch.setattr(engine.session, "mark", looking)
-        getattr(engine, kind)()
+        engine.single_transaction = kind == "single"
+        getattr(engine, verb)()
     assert statuses == [IDLE, ACTIVE, ACTIVE, ACTIVE]
-    assert [event for event, _ in events(four)][-4:] == [kind] * 4
+    last = "revert" if verb == "revert" else "deploy"
+    assert [event for event, _ in events(four)][-4:] == [last] * 4
 
 
 def test_long_scripts_do_not_make_a_message_too_long(

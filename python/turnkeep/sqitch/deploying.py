@@ -137,8 +137,13 @@ class Deployment(NamedTuple):
         turns.begin()
         try:
             try:
-                with session.sharing():
-                    self._queue_all(pending, lambda: session.mark(turns.end))
+                queueing = self._queueing_all(pending, lambda: session.mark(turns.end))
+                if all(map(self._shares_messages, pending)):
+                    session.share(queueing)
+                else:
+                    with session.sharing():
+                        for _ in queueing:
+                            pass
             except NotSharedError:
 
                 def end() -> None:
@@ -148,7 +153,8 @@ class Deployment(NamedTuple):
                 # Which of them the server does not understand is told one by one.
                 turns.restart([each.label for each in pending])
                 with session.sending():
-                    self._queue_all(pending, end)
+                    for _ in self._queueing_all(pending, end):
+                        pass
             session.release_locks(
                 *(each.deploy for each in self.loaded.values()),
                 *(each.verify for each in self.loaded.values()),
@@ -160,7 +166,10 @@ class Deployment(NamedTuple):
                 self._record_failure(pending[-left])
             raise
 
-    def _queue_all(self, pending: Sequence[Change], end: Callable[[], None]) -> None:
+    def _queueing_all(
+        self, pending: Sequence[Change], end: Callable[[], None]
+    ) -> Iterator[None]:
+        """Queue changes in one transaction."""
         self.engine.session.begin()
         self.engine.session.write(self.engine.records.lock())
         may_read_registry = self._may_read_registry()
@@ -172,6 +181,7 @@ class Deployment(NamedTuple):
                 self._record(*unrecorded)
                 unrecorded.clear()
             end()
+            yield
         if unrecorded:
             self._record(*unrecorded)
         self.engine.session.put("commit")
