@@ -1,7 +1,7 @@
 """Every database function as a value: what to ask, and how to read the answer.
 
 A `Call` does no input or output; `turnkeep.client` sends it. Ids are `uuid.UUID`, times
-are aware `datetime`, every reply is a frozen dataclass. Leaving an optional argument
+are aware `datetime`, every reply is a frozen struct. Leaving an optional argument
 out and passing None both mean the default that the database function declares.
 """
 

@@ -64,6 +64,8 @@ def is_plain(document: object) -> bool:
     values = [document]
     for value in values:
         kind = type(value)
+        if kind is str:
+            continue
         if kind is dict:
             values += value.values()  # type: ignore[attr-defined]
         elif kind is list:

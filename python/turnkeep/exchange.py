@@ -73,12 +73,13 @@ class Policy:
 class Attempts:
     """Attempts at one thing that may be done twice without harm."""
 
+    _made: int = 0
+    _failed_at: float = 0.0
+
     def __init__(self, what: str, policy: Policy) -> None:
         """Take its name, for the log."""
         self.what = what
         self.policy = policy
-        self._made = 0
-        self._failed_at = 0.0
 
     def failed(self, error: CallError) -> float:
         """Give the seconds to wait before the next attempt.
@@ -148,7 +149,8 @@ class Exchange(Attempts, Generic[Reply]):
             self._give_up(error)
             raise
         self._end(reply)
-        log_repetition(self.call, reply)
+        if logger.isEnabledFor(logging.DEBUG):
+            log_repetition(self.call, reply)
         return reply
 
     def failed(self, error: CallError) -> float:

@@ -26,7 +26,7 @@ class Function(Generic[Reply]):
     parameters: Mapping[str, str]
     """Argument name to PostgreSQL type, in the function's own order."""
     reply: Any
-    """The type of the reply: a dataclass, or a union of one with None."""
+    """The type of the reply: a struct, or a union of one with None."""
     required: int = 1
     """How many of the arguments, the first ones, have no default."""
     returns_table: bool = False

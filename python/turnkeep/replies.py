@@ -1,21 +1,21 @@
-"""What the database functions reply with: frozen dataclasses, the SQL shape in each.
+"""What the database functions reply with: frozen structs, the SQL shape in each.
 
 Ids are `uuid.UUID`, times are aware `datetime`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003  msgspec reads the annotations
 from typing import Any, Literal
 from uuid import UUID  # noqa: TC003
+
+from msgspec import Struct
 
 Role = Literal["user", "assistant", "system", "tool"]
 FileType = Literal["user_upload", "generated", "cache"]
 
 
-@dataclass(frozen=True, slots=True)
-class AppendedMessage:
+class AppendedMessage(Struct, frozen=True):
     """`{"id", "seq", "role", "created_at"}`."""
 
     id: UUID
@@ -24,8 +24,7 @@ class AppendedMessage:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class AppendedFile:
+class AppendedFile(Struct, frozen=True):
     """`{"id", "bucket_id", "storage_path", "created", "linked"}`."""
 
     id: UUID
@@ -36,8 +35,7 @@ class AppendedFile:
     """This call made the link."""
 
 
-@dataclass(frozen=True, slots=True)
-class AppendedTurn:
+class AppendedTurn(Struct, frozen=True):
     """`{"conversation_id", "continuation_id", "request_id", "created", "replayed",
     "messages": [...], "files": [...], "unknown_files": [uuid], "next_seq"}`.
     """  # noqa: D205
@@ -56,8 +54,7 @@ class AppendedTurn:
     next_seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(Struct, frozen=True):
     """`{"id", "continuation_id", "title", "metadata", "created_at", "updated_at",
     "next_seq", "version"}`.
     """  # noqa: D205
@@ -73,8 +70,7 @@ class Conversation:
     """Grows with every change of the conversation, its messages or its links."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """`{"id", "seq", "role", "content", "metadata", "file_ids", "created_at"}`."""
 
     id: UUID
@@ -86,8 +82,7 @@ class Message:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadFile:
+class ThreadFile(Struct, frozen=True):
     """`{"id", "bucket_id", "storage_path", "original_name", "mime_type", "size_bytes",
     "sha256", "file_type", "metadata", "added_at"}`.
     """  # noqa: D205
@@ -104,8 +99,7 @@ class ThreadFile:
     added_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
+class Thread(Struct, frozen=True):
     """`{"conversation": {...}, "messages": [...], "files": [...], "before_seq"}`.
 
     Messages oldest first, files newest first. `before_seq` is the argument for the page
@@ -118,8 +112,7 @@ class Thread:
     before_seq: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class RegisteredFile:
+class RegisteredFile(Struct, frozen=True):
     """`{"id", "bucket_id", "storage_path", "created", "upload_needed"}`."""
 
     id: UUID
@@ -129,15 +122,13 @@ class RegisteredFile:
     upload_needed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RegisteredFiles:
+class RegisteredFiles(Struct, frozen=True):
     """`{"files": [...]}`, in the order of the input."""
 
     files: tuple[RegisteredFile, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LinkedFiles:
+class LinkedFiles(Struct, frozen=True):
     """`{"conversation_id", "linked", "already_linked", "unknown"}`, sorted ids."""
 
     conversation_id: UUID
@@ -146,8 +137,7 @@ class LinkedFiles:
     unknown: tuple[UUID, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UnlinkedFiles:
+class UnlinkedFiles(Struct, frozen=True):
     """`{"conversation_id", "unlinked", "not_linked", "orphaned"}`, sorted ids."""
 
     conversation_id: UUID
@@ -157,8 +147,7 @@ class UnlinkedFiles:
     """Unlinked here, and linked nowhere else."""
 
 
-@dataclass(frozen=True, slots=True)
-class CleanedUp:
+class CleanedUp(Struct, frozen=True):
     """One row `(deleted_count, healed_count, more)`."""
 
     deleted_count: int
@@ -168,8 +157,7 @@ class CleanedUp:
     """Orphans are left: call again."""
 
 
-@dataclass(frozen=True, slots=True)
-class UpsertedConversation:
+class UpsertedConversation(Struct, frozen=True):
     """`{"id", "continuation_id", "created", "title", "metadata", "next_seq"}`."""
 
     id: UUID
@@ -181,8 +169,7 @@ class UpsertedConversation:
     next_seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationPage:
+class ConversationPage(Struct, frozen=True):
     """`{"conversations": [...], "cursor"}`, the most recently active first."""
 
     conversations: tuple[Conversation, ...]
@@ -190,8 +177,7 @@ class ConversationPage:
     """The argument for the next page, None on the last."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeletedConversation:
+class DeletedConversation(Struct, frozen=True):
     """`{"deleted", "messages", "unlinked_files"}`."""
 
     deleted: bool
@@ -200,8 +186,7 @@ class DeletedConversation:
     unlinked_files: int
 
 
-@dataclass(frozen=True, slots=True)
-class TruncatedThread:
+class TruncatedThread(Struct, frozen=True):
     """`{"conversation_id", "continuation_id", "messages", "unlinked_files",
     "next_seq"}`.
     """  # noqa: D205
@@ -214,8 +199,7 @@ class TruncatedThread:
     next_seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """`{"conversation_id", "continuation_id", "seq", "role", "snippet", "rank",
     "created_at"}`.
     """  # noqa: D205
@@ -231,8 +215,7 @@ class Match:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MatchPage:
+class MatchPage(Struct, frozen=True):
     """`{"matches": [...], "cursor"}`, the best of the newest 200 matches first."""
 
     matches: tuple[Match, ...]
@@ -240,8 +223,7 @@ class MatchPage:
     """The argument for the next page, None on the last."""
 
 
-@dataclass(frozen=True, slots=True)
-class IndexedMessages:
+class IndexedMessages(Struct, frozen=True):
     """`{"indexed", "more"}`."""
 
     indexed: int
@@ -249,16 +231,14 @@ class IndexedMessages:
     """Messages are left: call again."""
 
 
-@dataclass(frozen=True, slots=True)
-class SearchLanguage:
+class SearchLanguage(Struct, frozen=True):
     """`{"language"}`."""
 
     language: str
     """A text search configuration of PostgreSQL, with its schema."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedDeletion:
+class ClaimedDeletion(Struct, frozen=True):
     """`{"id", "bucket_id", "storage_path", "version", "attempts"}`."""
 
     id: UUID
@@ -270,15 +250,13 @@ class ClaimedDeletion:
     """This one included."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedDeletions:
+class ClaimedDeletions(Struct, frozen=True):
     """`{"deletions": [...]}`."""
 
     deletions: tuple[ClaimedDeletion, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedDeletions:
+class FinishedDeletions(Struct, frozen=True):
     """`{"finished", "retried", "lost_lease"}`."""
 
     finished: int
@@ -287,8 +265,7 @@ class FinishedDeletions:
     """Claimed by another worker since, or saved by a registration."""
 
 
-@dataclass(frozen=True, slots=True)
-class ForgottenOwner:
+class ForgottenOwner(Struct, frozen=True):
     """`{"messages", "conversations", "files", "more"}`."""
 
     messages: int
@@ -298,8 +275,7 @@ class ForgottenOwner:
     """Rows may be left: call again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True):
     """`{"status", "schema_version", "server_version", "in_recovery", "now"}`."""
 
     status: Literal["ok", "read_only"]
@@ -309,8 +285,7 @@ class Health:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """`{"id", "owner_id", "kind", "conversation_id", "subject", "payload",
     "created_at"}`.
     """  # noqa: D205
@@ -327,8 +302,7 @@ class Event:
     """When the transaction began that wrote it."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventPage:
+class EventPage(Struct, frozen=True):
     """`{"events": [...], "cursor", "more", "missed"}`."""
 
     events: tuple[Event, ...]
@@ -340,31 +314,27 @@ class EventPage:
     """Events were pruned before they were read."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedEvents:
+class RecordedEvents(Struct, frozen=True):
     """`{"recorded"}`."""
 
     recorded: int
     """0 while events are turned off."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventsSetting:
+class EventsSetting(Struct, frozen=True):
     """`{"enabled"}`."""
 
     enabled: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PrunedEvents:
+class PrunedEvents(Struct, frozen=True):
     """`{"pruned", "more"}`."""
 
     pruned: int
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PumpedEvents:
+class PumpedEvents(Struct, frozen=True):
     """`{"leader", "events", "topics", "more"}`."""
 
     leader: bool
@@ -375,8 +345,7 @@ class PumpedEvents:
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CachedResponse:
+class CachedResponse(Struct, frozen=True):
     """`{"key", "value", "hits", "created_at", "expires_at"}`."""
 
     key: str
@@ -387,8 +356,7 @@ class CachedResponse:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class StoredResponse:
+class StoredResponse(Struct, frozen=True):
     """`{"key", "size_bytes", "expires_at"}`."""
 
     key: str
@@ -396,8 +364,7 @@ class StoredResponse:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class NearestResponse:
+class NearestResponse(Struct, frozen=True):
     """`{"key", "value", "distance", "created_at", "expires_at"}`."""
 
     key: str
@@ -408,8 +375,7 @@ class NearestResponse:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class PurgedResponses:
+class PurgedResponses(Struct, frozen=True):
     """`{"expired", "evicted", "entries", "bytes", "more"}`."""
 
     expired: int
@@ -420,8 +386,7 @@ class PurgedResponses:
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TableMetrics:
+class TableMetrics(Struct, frozen=True):
     """`{"rows", "inserted", "updated", "deleted", "bytes"}`."""
 
     rows: int
@@ -432,8 +397,7 @@ class TableMetrics:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class OrphanMetrics:
+class OrphanMetrics(Struct, frozen=True):
     """`{"count", "oldest_at"}`."""
 
     count: int
@@ -441,8 +405,7 @@ class OrphanMetrics:
     oldest_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxMetrics:
+class OutboxMetrics(Struct, frozen=True):
     """`{"count", "due", "failing", "oldest_at", "most_attempts"}`."""
 
     count: int
@@ -453,8 +416,7 @@ class OutboxMetrics:
     most_attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class RecentEvents:
+class RecentEvents(Struct, frozen=True):
     """`{"count", "since", "kinds": {kind: count}}`, of the newest 1,000.
 
     What a client reports counts as often as its payload's `count` says.
@@ -465,8 +427,7 @@ class RecentEvents:
     kinds: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class EventMetrics:
+class EventMetrics(Struct, frozen=True):
     """`{"enabled", "lag_seconds", "unpushed", "unpushed_seconds", "pushed_at",
     "recent"}`.
     """  # noqa: D205
@@ -482,8 +443,7 @@ class EventMetrics:
     recent: RecentEvents
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionMetrics:
+class ConnectionMetrics(Struct, frozen=True):
     """`{"count", "most", "states": {state: count}}`."""
 
     count: int
@@ -492,8 +452,7 @@ class ConnectionMetrics:
     states: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionMetrics:
+class FunctionMetrics(Struct, frozen=True):
     """`{"name", "calls", "total_ms", "self_ms"}`."""
 
     name: str
@@ -502,8 +461,7 @@ class FunctionMetrics:
     self_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class StatementMetrics:
+class StatementMetrics(Struct, frozen=True):
     """`{"query", "calls", "total_ms", "mean_ms"}`."""
 
     query: str
@@ -512,8 +470,7 @@ class StatementMetrics:
     mean_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(Struct, frozen=True):
     """`{"schema_version", "now", "in_recovery", "tables", "orphans", "outbox",
     "events", "connections", "functions", "statements"}`.
     """  # noqa: D205

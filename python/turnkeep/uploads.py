@@ -16,13 +16,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from io import BytesIO, IOBase, RawIOBase
 from pathlib import Path, PurePath
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from msgspec.structs import replace
 
 from turnkeep.calls import (
     Call,

@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner
-from psycopg import RawCursor
 from psycopg.conninfo import conninfo_to_dict
 
 import turnkeep
@@ -138,13 +137,11 @@ def test_nothing_is_prepared_behind_a_pooler_in_transaction_mode(
 ) -> None:
     address = find_address(url, prepared=prepared)
     assert isinstance(address, Direct)
-    described = pool_description(
-        RawCursor, address.conninfo, 1, prepared=address.prepared
-    )
+    described = pool_description(address.conninfo, 1, prepared=address.prepared)
     assert described["kwargs"]["prepare_threshold"] == threshold
     assert "pgbouncer" not in address.conninfo
     if prepared is None:
-        assert pool_description(RawCursor, url, 1, prepared=None) == described
+        assert pool_description(url, 1, prepared=None) == described
     assert ("sslmode=require" in address.conninfo) == ("sslmode" in url)
 
 

@@ -29,14 +29,13 @@ class FailingConnection(psycopg.AsyncConnection[Any]):
 
     failures: ClassVar[list[Exception]] = []
 
-    async def execute(
-        self, query: Any, *args: Any, **options: Any
-    ) -> psycopg.AsyncCursor[Any]:
+    async def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
         """Fail as ordered, or send."""
         # The pool's own check sends an empty query.
-        if query and self.failures:
+        if self.failures and gen.gi_frame.f_locals.get("query"):
+            gen.close()
             raise self.failures.pop(0)
-        return await super().execute(query, *args, **options)
+        return await super().wait(gen, *args, **options)
 
 
 @pytest.fixture

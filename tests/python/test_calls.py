@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import json
 import re
@@ -12,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from turnkeep import calls
@@ -85,6 +85,11 @@ def test_a_call_is_built_with_the_arguments_of_its_function(name: str) -> None:
     assert list(call.arguments) == list(parameters)
 
 
+def is_struct(kind: Any) -> bool:
+    """Tell whether it is a type of msgspec's."""
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
 def shape(kind: Any) -> Any:
     """Write a reply type as nested field names, the way `keys` writes a document."""
     if typing.get_origin(kind) is tuple:
@@ -93,15 +98,15 @@ def shape(kind: Any) -> Any:
         return next(
             shape(part) for part in typing.get_args(kind) if part is not type(None)
         )
-    if dataclasses.is_dataclass(kind):
+    if is_struct(kind):
         hints = typing.get_type_hints(kind)
-        return {f.name: shape(hints[f.name]) for f in dataclasses.fields(kind)}
+        return {name: shape(hints[name]) for name in kind.__struct_fields__}
     return None
 
 
 def parts(kind: Any) -> set[Any]:
-    """Give the dataclasses that a reply type is made of."""
-    if not dataclasses.is_dataclass(kind):
+    """Give the structs that a reply type is made of."""
+    if not is_struct(kind):
         return set().union(*map(parts, typing.get_args(kind)))
     return {kind}.union(*map(parts, typing.get_type_hints(kind).values()))
 
@@ -109,9 +114,9 @@ def parts(kind: Any) -> set[Any]:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_reply_is_frozen_and_says_the_shape_that_sql_has(name: str) -> None:
     for part in parts(FUNCTIONS[name].reply):
-        assert part.__dataclass_params__.frozen, part
-        for field in dataclasses.fields(part):
-            assert re.search(rf"\b{field.name}\b", part.__doc__), part
+        assert part.__struct_config__.frozen, part
+        for field in part.__struct_fields__:
+            assert re.search(rf"\b{field}\b", part.__doc__), part
 
 
 def keys(document: Any, model: Any) -> Any:

@@ -56,12 +56,13 @@ class FailingConnection(psycopg.Connection[Any]):
 
     failures: ClassVar[list[Exception]] = []
 
-    def execute(self, query: Any, *args: Any, **options: Any) -> psycopg.Cursor[Any]:
+    def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
         """Fail as ordered, or send."""
         # The pool's own check sends an empty query.
-        if query and self.failures:
+        if self.failures and gen.gi_frame.f_locals.get("query"):
+            gen.close()
             raise self.failures.pop(0)
-        return super().execute(query, *args, **options)
+        return super().wait(gen, *args, **options)
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ class PostgreSQL(OverPool):
         where the URL says `pgbouncer=true`.
         """
         self._pool: LazyPool = LazyPool(
-            **pool_description(RawCursor, conninfo, max_size, prepared=prepared),
+            **pool_description(conninfo, max_size, prepared=prepared),
             connection_class=connection_class,
         )
 
@@ -128,12 +128,14 @@ class PostgreSQL(OverPool):
             pool = self._pool.get()
             connection = pool.getconn()
             try:
+                # Any other kind would translate psycopg's placeholders.
+                cursor = RawCursor(connection)
                 if self._claims is None:
-                    return document(connection.execute(*query(call)))
+                    return document(cursor.execute(*query(call)))
                 # What one Sync ends is one transaction, and one trip.
                 with connection.pipeline():
-                    connection.execute(ASSUME_USER, (self._claims,))
-                    cursor = connection.execute(*query(call))
+                    RawCursor(connection).execute(ASSUME_USER, (self._claims,))
+                    cursor.execute(*query(call))
                 return document(cursor)
             except psycopg.OperationalError:
                 # A restarted server leaves a pool full of dead connections; each would
@@ -165,7 +167,7 @@ class AsyncPostgreSQL(OverPool):
     ) -> None:
         """Describe the pool as `PostgreSQL` does."""
         self._pool: AsyncLazyPool = AsyncLazyPool(
-            **pool_description(AsyncRawCursor, conninfo, max_size, prepared=prepared),
+            **pool_description(conninfo, max_size, prepared=prepared),
             connection_class=connection_class,
         )
 
@@ -175,12 +177,14 @@ class AsyncPostgreSQL(OverPool):
             pool = await self._pool.get()
             connection = await pool.getconn()
             try:
+                cursor = AsyncRawCursor(connection)
                 if self._claims is None:
-                    return document(await connection.execute(*query(call)))
+                    return document(await cursor.execute(*query(call)))
                 # What one Sync ends is one transaction, and one trip.
                 async with connection.pipeline():
-                    await connection.execute(ASSUME_USER, (self._claims,))
-                    cursor = await connection.execute(*query(call))
+                    assumed = AsyncRawCursor(connection)
+                    await assumed.execute(ASSUME_USER, (self._claims,))
+                    await cursor.execute(*query(call))
                 return document(cursor)
             except psycopg.OperationalError:
                 if connection.closed:
@@ -351,17 +355,9 @@ os.register_at_fork(after_in_child=_renew_after_fork)
 
 
 def pool_description(
-    cursors: type[RawCursor[Any] | AsyncRawCursor[Any]],
-    conninfo: str,
-    max_size: int,
-    *,
-    prepared: bool | None,
+    conninfo: str, max_size: int, *, prepared: bool | None
 ) -> dict[str, Any]:
-    """Give the arguments with which either kind of pool is made.
-
-    Raw cursors send statements as PostgreSQL reads them: psycopg would translate its
-    own placeholders at every execution.
-    """
+    """Give the arguments with which either kind of pool is made."""
     plain = without_hint(conninfo)
     named = conninfo_to_dict(plain)
     if prepared is None:
@@ -372,7 +368,6 @@ def pool_description(
         "kwargs": {key: value for key, value in SILENCE.items() if key not in named}
         | {
             "autocommit": True,
-            "cursor_factory": cursors,
             "prepare_threshold": PREPARED_AFTER if prepared else None,
         },
         # None to begin with: a pool that is still opening one would open a second for
