@@ -137,3 +137,69 @@ def test_discard_all_does_not_let_a_second_run_in(two: Workspace) -> None:
     )
     result = two.run("turnkeep", "deploy", "--no-verify")
     assert result.code == 0, result.stderr
+
+
+@pytest.mark.bare
+@pytest.mark.parametrize(
+    ("tool", "option"),
+    [
+        ("sqitch", "--verify"),
+        ("turnkeep", "--verify"),
+        ("turnkeep", "--single-transaction"),
+    ],
+)
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "alter database {db} set {name} to {value}",
+        "alter role {user} in database {db} set {name} to {value}",
+        """do $$ begin
+            execute format(
+                'alter database %I set {name} to {value}', current_database()
+            );
+        end $$""",
+    ],
+    ids=["database", "role", "block"],
+)
+def test_what_sessions_begin_with_is_what_the_scripts_before_have_set(
+    two: Workspace, tool: str, option: str, setting: str
+) -> None:
+    ((user,),) = two.rows("select session_user::text")
+
+    def script(name: str, value: str) -> str:
+        return setting.format(db=two.name, user=user, name=name, value=value) + ";"
+
+    is_new = (
+        "select 1 / (current_schema() = 's' and current_setting('my.own') = 'x'"
+        " and current_setting('statement_timeout') = '70s')::int;"
+    )
+    old = "select 1 / (current_schema() = 'public')::int;"
+    two.write(
+        "deploy/a.sql",
+        "create schema s;"
+        + script("search_path", "s, public")
+        + script("my.own", "x")
+        + script("statement_timeout", "70000")
+        + old,
+    )
+    two.write("verify/a.sql", is_new)
+    two.write("deploy/b.sql", f"{is_new} set search_path = public; create table t ();")
+    two.write("verify/b.sql", f"{is_new} select from public.t;")
+    result = two.run(tool, "deploy", option)
+    assert result.code == 0, result.stdout + result.stderr
+
+
+@pytest.mark.bare
+@pytest.mark.parametrize("tool", ["sqitch", "turnkeep"])
+def test_what_sessions_no_longer_begin_with_is_gone(two: Workspace, tool: str) -> None:
+    two.rows("create schema s")
+    two.rows(f"alter database {two.name} set search_path = s")
+    is_old = "select 1 / (current_schema() = 's')::int;"
+    is_new = "select 1 / (current_schema() = 'public')::int;"
+    reset = f"alter database {two.name} reset search_path;"
+    two.write("deploy/a.sql", f"{is_old}{reset}{is_old}")
+    two.write("verify/a.sql", is_new)
+    two.write("deploy/b.sql", f"{is_new} set search_path = s; discard all; {is_new}")
+    two.write("verify/b.sql", is_new)
+    result = two.run(tool, "deploy", "--verify")
+    assert result.code == 0, result.stdout + result.stderr

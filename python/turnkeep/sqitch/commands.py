@@ -15,7 +15,7 @@ from turnkeep.sqitch import actions
 from turnkeep.sqitch import psql as meta
 from turnkeep.sqitch.errors import ScriptFailedError, VerifyFailedError
 from turnkeep.sqitch.lexer import Scanner, Statement, is_variable_name
-from turnkeep.sqitch.messages import DEALLOCATE, RESET, Part
+from turnkeep.sqitch.messages import DEALLOCATE, Part
 from turnkeep.sqitch.script import control
 from turnkeep.sqitch.watching import again
 
@@ -184,7 +184,7 @@ class Commands:
     def _connect(self, action: actions.Connect) -> None:
         r"""Go where ``\connect`` says, which may be here."""
         if self.messages.active.transaction_status != IDLE:
-            self.messages.put(*RESET, DEALLOCATE)
+            self.messages.put(*self.messages.resets, DEALLOCATE)
             return
         self.messages.leave()
         try:

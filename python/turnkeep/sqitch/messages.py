@@ -40,6 +40,39 @@ RESET = (
     *("close all", "unlisten *", "reset session authorization", "reset role"),
     *("reset all", "discard temp", "discard sequences"),
 )
+BEGIN_AFRESH = """
+    select pg_catalog.set_config(
+        coalesce(s.name, n.name), coalesce(n.value, s.boot_val), false
+    )
+    from pg_catalog.pg_settings s
+    full join (
+        select distinct on (1) pg_catalog.lower(pg_catalog.split_part(c.pair, '=', 1)),
+            pg_catalog.substr(c.pair, pg_catalog.strpos(c.pair, '=') + 1)
+        from pg_catalog.pg_db_role_setting r,
+            pg_catalog.unnest(r.setconfig) as c (pair)
+        where r.setdatabase in (0, (
+            select d.oid from pg_catalog.pg_database d
+            where d.datname = pg_catalog.current_database()
+        )) and r.setrole in (0, (
+            select u.oid from pg_catalog.pg_roles u where u.rolname = session_user
+        ))
+        order by 1, r.setrole = 0, r.setdatabase = 0
+    ) n (name, value) on n.name = pg_catalog.lower(s.name)
+    where s.name is null
+        or (n.name is not null or s.source in
+            ('global', 'database', 'user', 'database user'))
+        and s.source not in ('client', 'override')
+        and s.context in ('user', (
+            select 'superuser' from pg_catalog.pg_roles u
+            where u.rolname = current_user and u.rolsuper
+        ))
+"""
+"""Gives the session what one that begins now would have.
+
+A role's or a database's settings come into force for those that begin later, and psql
+begins one with every script. What was taken out of them, and stands in the server's
+configuration, too, becomes the server's own default: nobody may read its files.
+"""
 RESET_AFTER_ROLLBACK = ("discard sequences",)
 """What is left of a script when its savepoint was rolled back."""
 DEALLOCATE = "deallocate all"
@@ -97,6 +130,8 @@ class Messages:
     """How many rows the last statement of a script returned or changed."""
     meanwhile: Callable[[], None] | None = None
     """What is to be done once, while the server works."""
+    has_new_defaults: bool = False
+    """Whether a script may have changed the settings that sessions begin with."""
     is_shared: bool = False
     """Whether the scripts of several changes are in one message."""
     _size: int = 0
@@ -129,11 +164,16 @@ class Messages:
         for command in commands:
             self.add(Part(command))
 
-    def reset(self, script: Script, commands: Sequence[str] = RESET) -> None:
+    @property
+    def resets(self) -> tuple[str, ...]:
+        """Give what makes the session as psql's next one would be."""
+        return (*RESET, BEGIN_AFRESH) if self.has_new_defaults else RESET
+
+    def reset(self, script: Script, commands: Sequence[str] | None = None) -> None:
         """Queue what takes away what a script may have left in the session."""
         if script.keeps_session:
             return
-        self.put(*commands)
+        self.put(*(commands or self.resets))
         if script.mentions_prepared:
             self.put(DEALLOCATE)
 
@@ -160,7 +200,7 @@ class Messages:
         """Queue a statement, or run it at once when it cannot share a message."""
         if statement.tokens == ("discard", "all"):
             # The run lock must outlive it.
-            for command in (*RESET, DEALLOCATE):
+            for command in (*self.resets, DEALLOCATE):
                 self.add(Part(command, script, where=statement.where))
             return
         part = Part(

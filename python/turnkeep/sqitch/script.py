@@ -58,6 +58,7 @@ _KEEPS_SESSION = {
 _ENUM_LABEL = r"(?i)\badd\s+value\s+(?:if\s+not\s+exists\s+)?'((?:[^']|'')*)'"
 _PREPARE = ("prepare", "transaction")
 _PREPARED = ("prepare", "deallocate", "discard")
+_SETS_DEFAULTS = r"(?i)\balter\s+(?:database|role|user)\s[^;]*\b(?:set|reset)\b"
 _CONTROL_WORDS = {"begin", "start", "commit", "end", "rollback", "abort"}
 _LONGEST_SHARED = 200_000
 """Characters: a longer script gains nothing from sharing a message with others."""
@@ -132,6 +133,13 @@ class Script:
     def mentions_prepared(self) -> bool:
         """Tell whether it may leave prepared statements, or take the engine's away."""
         return self.is_dynamic or any(each in self.lower for each in _PREPARED)
+
+    @property
+    def changes_defaults(self) -> bool:
+        """Tell whether it may change the settings that later sessions begin with."""
+        return ("alter" in self.lower or self.is_dynamic) and any(
+            re.search(_SETS_DEFAULTS, each.sql) for each in self.statements
+        )
 
     @property
     def changes_lexing(self) -> bool:

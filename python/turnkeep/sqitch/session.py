@@ -17,7 +17,6 @@ from turnkeep.sqitch.errors import ServerError
 from turnkeep.sqitch.messages import (
     DEALLOCATE,
     LONGEST_MESSAGE,
-    RESET,
     RESET_AFTER_ROLLBACK,
     Messages,
     Part,
@@ -199,6 +198,7 @@ class Session(Messages):
             self.add(Part(_CHECK_ALL, script, where=last))
         if not is_last:
             self.add(Part(_CHECK_AND_DEFER, script, where=last))
+        self._note_defaults(script)
         self.reset(script)
         self.put_lock_timeout()
 
@@ -259,6 +259,10 @@ class Session(Messages):
             from turnkeep.sqitch.commands import run_client  # noqa: PLC0415
 
             run_client(self.connection, script, output, is_verify=is_verify)
+            self._note_defaults(script)
+            if self.has_new_defaults:
+                self.put(*self.resets)
+                self.flush()
             return
         try:
             if progress and resuming.is_resumable(script):
@@ -271,9 +275,10 @@ class Session(Messages):
                     self.flush()
         finally:
             self.leave()
+            self._note_defaults(script)
             if not self.connection.closed:
                 self._abandon()
-                self.put(*RESET, DEALLOCATE)
+                self.put(*self.resets, DEALLOCATE)
                 self.flush()
                 self.release_locks(script)
 
@@ -313,6 +318,10 @@ class Session(Messages):
         if self.lock_wait:
             milliseconds = max(self.lock_wait * _OWN_SHARE * 1000, 1)
             self.put(f"set local lock_timeout = {milliseconds:.0f}")
+
+    def _note_defaults(self, script: Script) -> None:
+        """Note whether those that follow may have to begin with other settings."""
+        self.has_new_defaults = self.has_new_defaults or script.changes_defaults
 
     def _abandon(self) -> None:
         """Forget what is queued, and end the transaction if one is open."""
