@@ -126,3 +126,33 @@ def test_status_and_log_need_no_plan(workspace: Workspace) -> None:
         path.unlink()
         ask("--show-changes")
     ask("--project", "p1", "--show-tags")
+
+
+@pytest.mark.parametrize("tool", ["sqitch", "turnkeep"])
+def test_a_default_that_is_not_there_is_nothing_to_who_names_another(
+    workspace: Workspace, tool: str
+) -> None:
+    workspace.plan("a")
+    workspace.table("a")
+    (workspace.directory / "sqitch.plan").rename(workspace.directory / "other.plan")
+    workspace.write(
+        "sqitch.conf",
+        '[core]\nengine = pg\n[engine "pg"]\ntarget = nosuch\n'
+        f'[target "other"]\nuri = db:pg:{workspace.name}\nplan_file = other.plan\n',
+    )
+    run = getattr(workspace, tool)
+    for command in (
+        ("deploy", "other"),
+        ("status", "other"),
+        ("verify", "other", "--to", "a"),
+        ("plan", "other"),
+        ("add", "b", "other", "-n", "b"),
+        ("tag", "v1", "other", "-n", "v1"),
+        ("bundle", "other"),
+        ("revert", "-y", "other"),
+    ):
+        result = run(*command)
+        assert result.code == 0, (command, result.stdout, result.stderr)
+    result = run("status")
+    assert result.code == 2
+    assert 'Cannot find target "nosuch"' in result.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from turnkeep.cli.opening import (
     as_json,
     directory,
     on_database,
+    open_default,
     opened_registry,
     plan_option,
     target_of,
@@ -153,12 +155,13 @@ def plan_command(  # noqa: PLR0913 - the options of the verb
       turnkeep plan --change '^functions/' --format full
     """  # noqa: D301
     here, _ = directory(plan_file)
-    project = open_project(here, target=target, plan_file=plan_file)
+    opened = partial(open_project, here, plan_file=plan_file)
+    project = open_default(opened, target, arguments)
     if arguments:
         name = target_of(arguments[0], project)
         if target or name is None or arguments[1:]:
             raise unknown(arguments[-1])
-        project = open_project(here, target=name, plan_file=plan_file)
+        project = opened(target=name)
     style = history.Style.of("plan", project.config, sys.stdout, **options)
     plan = project.plan
     found = [

@@ -7,7 +7,7 @@ with the package.
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial, wraps
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +18,7 @@ from turnkeep.cli.place import chdir
 from turnkeep.cli.verbs import argument, option, say
 from turnkeep.lean import TYPE_CHECKING, NamedTuple
 from turnkeep.sqitch import config as configuration
-from turnkeep.sqitch.errors import ConfigError, NotConfirmedError
+from turnkeep.sqitch.errors import ConfigError, NotConfirmedError, PlanError
 from turnkeep.sqitch.project import open_project, read_plan
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ class _Opening(NamedTuple):
             may_lack_plan=self.may_lack_plan,
             read=cache(read_plan),
         )
-        project = opened(target=self.target)
+        project = open_default(opened, self.target, arguments)
         target = self.target
         changes: list[str] = []
         for each in arguments:
@@ -321,6 +321,23 @@ def ask(question: str, accept: bool | None, *, to_stderr: bool) -> bool:  # noqa
     raise NotConfirmedError("No valid answer after 3 attempts; aborting")
 
 
+def open_default(
+    opened: Callable[..., Project], target: str | None, arguments: Sequence[str]
+) -> Project:
+    """Open the project of a target, or of the default one.
+
+    Who names another in an argument does not mind what is wrong with the default one:
+    its name may stand for what only some machines have. Raises ConfigError, PlanError.
+    """
+    try:
+        return opened(target=target)
+    except (ConfigError, PlanError):
+        for each in () if target else arguments:
+            with suppress(ConfigError):
+                return opened(target=each)
+        raise
+
+
 def target_of(argument: str, project: Project) -> str | None:
     """Give the target that an argument means: by its name, as a database, its plan."""
     config = project.config
@@ -330,7 +347,7 @@ def target_of(argument: str, project: Project) -> str | None:
         or argument == configuration.ENGINE
     ):
         return argument
-    every = configuration.all_targets(config, project.target.directory)
+    every = configuration.all_targets(config, project.target.directory, may_lack=True)
     return next((each.name for each in every if str(each.plan_file) == argument), None)
 
 

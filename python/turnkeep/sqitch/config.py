@@ -309,17 +309,32 @@ def target(
 
 
 def all_targets(
-    config: Config, directory: Path, environ: Mapping[str, str] = os.environ
+    config: Config,
+    directory: Path,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    may_lack: bool = False,
 ) -> list[Target]:
-    """Give the default target and all that the configuration names."""
+    """Give the default target and all that the configuration names.
+
+    Raises ConfigError for one that cannot be resolved, unless it ``may_lack``.
+    """
     names: dict[str | None, None] = {None: None}
     for key, value in config.values.items():
         if key in ("core.target", f"engine.{ENGINE}.target"):
             names[value] = None
         elif found := re.fullmatch(r"target\.(.+)\.uri", key):
             names[found[1]] = None
-    found_targets = [target(config, directory, each, environ=environ) for each in names]
-    return list({each.name: each for each in found_targets}.values())
+    targets: dict[str, Target] = {}
+    for each in names:
+        try:
+            resolved = target(config, directory, each, environ=environ)
+        except ConfigError:
+            if not may_lack:
+                raise
+            continue
+        targets[resolved.name] = resolved
+    return list(targets.values())
 
 
 def variables(

@@ -173,7 +173,7 @@ def projects_to_write(  # noqa: PLR0913 - what the command line may say
     config = configuration.load(directory, environ)
     found: list[str] = []
     targets: dict[str, Target] = {}
-    every = configuration.all_targets(config, directory, environ)
+    every = configuration.all_targets(config, directory, environ, may_lack=not are_all)
     for argument in arguments:
         is_target = config.get(f"target.{argument}.uri") or argument.startswith("db:")
         by_plan = [each for each in every if str(each.plan_file) == argument]
@@ -192,7 +192,12 @@ def projects_to_write(  # noqa: PLR0913 - what the command line may say
             "Cannot specify both --all and engine, target, or plan arguments"
         )
     person = configuration.person(config, environ)
-    chosen_targets = every if are_all else list(targets.values()) or every[:1]
+    chosen_targets = (
+        every
+        if are_all
+        else list(targets.values())
+        or [configuration.target(config, directory, environ=environ)]
+    )
     return found, [
         Project(config, each, read_plan(each.plan_file), person)
         for each in (
