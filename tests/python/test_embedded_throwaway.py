@@ -83,6 +83,15 @@ def test_ends_with_its_owner(
         assert not left.exists()
 
 
+def test_does_not_mind_what_goes_while_it_sweeps(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = base / f"{module.PREFIX}gone"
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([gone]))
+    with throwaway() as cluster:
+        assert cluster.postmaster()
+
+
 def test_sweeps_nothing_that_is_in_use(
     held: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

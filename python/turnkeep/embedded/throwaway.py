@@ -8,7 +8,7 @@ import shutil
 import signal
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,9 +103,11 @@ def _sweep(base: Path) -> None:
     Young ones are left alone: their owner may be about to lock them.
     """
     for left in base.glob(f"{PREFIX}*"):
-        found = left.stat()
-        if found.st_uid != os.geteuid() or time.time() - found.st_mtime < YOUNG:
-            continue
-        if (lock := _lock(left)) is not None:
-            shutil.rmtree(left, ignore_errors=True)
-            os.close(lock)
+        # Its owner may end meanwhile, or another process sweep it.
+        with suppress(FileNotFoundError):
+            found = left.stat()
+            if found.st_uid != os.geteuid() or time.time() - found.st_mtime < YOUNG:
+                continue
+            if (lock := _lock(left)) is not None:
+                shutil.rmtree(left, ignore_errors=True)
+                os.close(lock)
