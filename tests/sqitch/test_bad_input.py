@@ -279,6 +279,7 @@ def test_a_command_that_is_ended_ends_what_the_server_does(
     assert (process.returncode, stderr[-18:]) == (2, "turnkeep: stopped\n")
     account = json.loads(stdout)
     assert (account["ok"], account["changes"][0]["change"]) == (False, "a")
+    assert account["errors"][-1] == "stopped"
     assert project.rows("select change from sqitch.changes") == [("a",)]
 
 

@@ -59,15 +59,18 @@ def telling(work: Work, style: str) -> Iterator[Report]:
         say(work.title, err=style in ("json", "events"))
     if isinstance(report, Events):
         report.write("start", **work.document)
-    failure: TurnkeepError | None = None
+    failure: str | None = None
     code = 2
     try:
         yield report
         code = 0
     except TurnkeepError as error:
-        failure, error.is_told = error, True
+        failure, error.is_told = str(error), True
         if isinstance(report, GithubReport):
-            report.annotate("error", str(error))
+            report.annotate("error", failure)
+        raise
+    except KeyboardInterrupt:
+        failure = "stopped"
         raise
     except SystemExit as end:
         code = int(end.code or 0)
@@ -78,13 +81,13 @@ def telling(work: Work, style: str) -> Iterator[Report]:
                 "ok": code == 0,
                 "messages": report.messages,
                 "changes": report.changes,
-                "errors": [*report.errors, *([str(failure)] if failure else [])],
+                "errors": [*report.errors, *([failure] if failure else [])],
             }
             import json  # noqa: PLC0415 - only where this is asked for
 
             say(json.dumps(work.document | outcome, indent=2))
         elif isinstance(report, Events):
-            report.write("finish", ok=code == 0, error=failure and str(failure))
+            report.write("finish", ok=code == 0, error=failure)
 
 
 def tell(error: TurnkeepError, words: Sequence[str]) -> None:
