@@ -76,16 +76,11 @@ begin
     into v_language, v_words
     from turnkeep.search_state as s;
 
+    -- Null when nothing of the owner's is indexed: then no scope matches, as no message
+    -- matches a query whose words the language leaves out.
     select coalesce(v_cursor[2], o.last_place + 1) into v_below
     from turnkeep.search_owners as o
     where o.owner_id = v_owner_id;
-
-    -- Nothing is indexed, or all words are left out by the language.
-    if not found or numnode(v_words) = 0 then
-        return jsonb_build_object(
-            'language', v_language, 'matches', '[]'::jsonb, 'cursor', null
-        );
-    end if;
 
     v_from := coalesce(v_cursor[1], 0);
     v_oldest := v_below;
