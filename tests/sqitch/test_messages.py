@@ -110,16 +110,16 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize(
     ("command", "messages"),
     [
-        (("deploy",), 2),
-        (("deploy", "--single-transaction"), 2),
-        (("verify",), 2),
-        (("revert", "-y"), 2),
+        (("deploy",), 4),
+        (("deploy", "--single-transaction"), 3),
+        (("verify",), 3),
+        (("revert", "-y"), 4),
     ],
 )
 def test_as_many_changes_share_a_message_as_may(
     workspace: Workspace, sent: list[str], command: tuple[str, ...], messages: int
 ) -> None:
-    names = [f"t{number}" for number in range(15)]
+    names = [f"t{number}" for number in range(35)]
     workspace.plan(*names)
     for name in names:
         workspace.table(name)

@@ -139,7 +139,7 @@ class Deployment(NamedTuple):
             try:
                 queueing = self._queueing_all(pending, lambda: session.mark(turns.end))
                 if all(map(self._shares_messages, pending)):
-                    session.share(queueing)
+                    session.share(queueing, commits=False)
                 else:
                     with session.sharing():
                         for _ in queueing:

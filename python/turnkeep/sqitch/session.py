@@ -130,19 +130,22 @@ class Session(Messages):
             self.meanwhile = None
             self.stop_watching()
 
-    def share(self, queueing: Iterator[None]) -> None:
+    def share(self, queueing: Iterator[None], *, commits: bool = True) -> None:
         """Send changes, MOST in a message; each step of ``queueing`` queues one.
 
-        The next message is written while the server runs the one before. Raises as
-        ``sharing`` does.
+        The next message is written while the server runs the one before; when none of
+        them ``commits`` its changes, it has twice as many. Raises as ``sharing`` does.
         """
+        most = MOST
 
         def write() -> None:
-            for _ in islice(queueing, MOST):
+            nonlocal most
+            for _ in islice(queueing, most):
                 if self._size > LONGEST_MESSAGE // 2:
                     break
             if self._queue:
                 self.meanwhile = write
+            most *= 1 if commits else 2
 
         with self.sharing():
             write()

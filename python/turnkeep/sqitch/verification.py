@@ -176,7 +176,7 @@ class _Round:
                 apart = max(apart - 1, 0)
                 continue
             try:
-                self.session.share(self.queueing())
+                self.session.share(self.queueing(), commits=False)
             except NotSharedError:
                 apart = MOST
             except ServerError:
