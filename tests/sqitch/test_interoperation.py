@@ -156,3 +156,8 @@ def test_a_default_that_is_not_there_is_nothing_to_who_names_another(
     result = run("status")
     assert result.code == 2
     assert 'Cannot find target "nosuch"' in result.stderr
+
+
+def test_both_say_where_the_machines_settings_are(workspace: Workspace) -> None:
+    ours, theirs = workspace.turnkeep("--etc-path"), workspace.sqitch("--etc-path")
+    assert (ours.code, ours.stdout) == (theirs.code, theirs.stdout)

@@ -13,6 +13,7 @@ from turnkeep import __version__
 from turnkeep.cli import COMMANDS, command_of
 from turnkeep.cli.place import chdir
 from turnkeep.cli.verbs import Verb
+from turnkeep.sqitch import config as configuration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +34,22 @@ class LazyGroup(click.Group):
         return found.for_click(cmd_name) if isinstance(found, Verb) else found
 
 
+def _print_etc_path(context: click.Context, _: click.Parameter, given: bool) -> None:  # noqa: FBT001
+    if given:
+        click.echo(configuration.SYSTEM_FILE.rpartition("/")[0])
+        context.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="turnkeep")
+@click.option(
+    "--etc-path",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_etc_path,
+    help="Say where the settings and templates of the whole machine are, and end.",
+)
 @chdir.for_click
 def cli() -> None:
     """Every turn of an assistant's conversation, exactly once, in PostgreSQL."""
