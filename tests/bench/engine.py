@@ -24,13 +24,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
+from bench.network import far
 from bench.turns import DURABLE
 from turnkeep.embedded.binaries import find_binaries
 from turnkeep.embedded.throwaway import throwaway
@@ -70,6 +73,8 @@ class Bench:
     psql: Path
     directory: Path
     changes: int
+    host: str
+    """Where the tools find the server."""
     database: str = ""
     _cleared: int = 0
 
@@ -151,9 +156,8 @@ class Bench:
         command = self.command(tool, row)
         if not command:
             return Taken(float("nan"), float("nan"))
-        cluster = self.cluster
         environment = os.environ | {
-            "PGHOST": str(cluster.socket),
+            "PGHOST": self.host,
             "PGUSER": "postgres",
             "PGDATABASE": self.database,
             "LC_ALL": "C.UTF-8",
@@ -255,38 +259,48 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS)
     parser.add_argument("--tools", nargs="+", default=TOOLS, choices=TOOLS)
+    parser.add_argument(
+        "--delay",
+        type=float,
+        default=0,
+        metavar="MS",
+        help="there and back, on the way to the server",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.parse_args()
     if len(options.tools) < len(TOOLS) and not options.json:
         parser.error("the table compares all tools: ask for some of them with --json")
-    rows = [row for row in ROWS if row in options.rows]
-    found = measured(options.changes, options.rounds, rows, options.tools)
-    print_(found, options.json)
+    print_(measured(options), options.json)
 
 
-def measured(
-    sizes: Sequence[int], rounds: int, rows: Sequence[str], tools: Sequence[str]
-) -> dict[int, dict[str, dict[str, Taken]]]:
-    """Measure projects of these sizes on a server of their own."""
+def measured(options: argparse.Namespace) -> dict[int, dict[str, dict[str, Taken]]]:
+    """Measure the projects that the command line asks for, on a server of their own."""
     binaries = find_binaries("15")
+    rows = [row for row in ROWS if row in options.rows]
     found = {}
-    base = Path(tempfile.gettempdir())
-    with (
-        throwaway(binaries, DURABLE, base) as cluster,
-        tempfile.TemporaryDirectory(prefix="turnkeep-bench-") as directory,
-    ):
-        for changes in sizes:
+    with ExitStack() as stack:
+        cluster = stack.enter_context(
+            throwaway(binaries, DURABLE, Path(tempfile.gettempdir()))
+        )
+        conninfo = cluster.url("postgres")
+        if options.delay:
+            conninfo = stack.enter_context(far(conninfo, options.delay / 2000))
+        directory = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="turnkeep-bench-")
+        )
+        for changes in options.changes:
             bench = Bench(
                 cluster,
                 binaries.directory / "psql",
                 Path(directory) / str(changes),
                 changes,
+                str(conninfo_to_dict(conninfo)["host"]),
             )
             bench.write()
             bench.clear()
             for row in ("deploy", "status", "verify"):
                 bench.time("turnkeep", row)  # compiles the modules
-            found[changes] = bench.run(tools, rows, rounds)
+            found[changes] = bench.run(options.tools, rows, options.rounds)
     return found
 
 
