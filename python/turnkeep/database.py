@@ -26,17 +26,15 @@ LIBPQ_VARIABLES = (
 class Database(NamedTuple):
     """A connection string and where it came from."""
 
-    conninfo: str
-    """What libpq takes: a ``postgresql://`` URL, ``key=value`` pairs, or empty."""
+    given: str
+    """As it was given, which is what a client takes: with the mark of a pooler."""
     source: str
     """``argument``, a variable's name, ``sqitch.conf`` or ``embedded server``."""
-    named: str = ""
-    """How a URL was given."""
 
     @property
-    def for_client(self) -> str:
-        """What a client takes: with the mark of a pooler, which libpq would refuse."""
-        return self.named or self.conninfo
+    def conninfo(self) -> str:
+        """What libpq takes: a ``postgresql://`` URL, ``key=value`` pairs, or empty."""
+        return without_hint(self.given)
 
     def __str__(self) -> str:
         """Name the database for people: everything but passwords, and the source."""
@@ -61,9 +59,9 @@ def choose(
     project must never land in it by accident.
     """
     if argument:
-        return Database(without_hint(argument), "argument", argument)
+        return Database(argument, "argument")
     if url := environ.get(ENVIRONMENT_VARIABLE):
-        return Database(without_hint(url), ENVIRONMENT_VARIABLE, url)
+        return Database(url, ENVIRONMENT_VARIABLE)
     if configured:
         return Database(configured, "sqitch.conf")
     if named := [name for name in LIBPQ_VARIABLES if environ.get(name)]:

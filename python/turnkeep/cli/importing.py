@@ -63,7 +63,7 @@ def import_command(
         from turnkeep.sqitch import deploy  # noqa: PLC0415
 
         deploy(database.conninfo, project_directory())
-    with Client(database.for_client) as client:
+    with Client(database.given) as client:
         importing = Import(client, prefix)
         for file in files:
             import_file(importing, file)

@@ -237,7 +237,7 @@ class _Opening(NamedTuple):
             # What sqitch.conf says about its own target is not about this database.
             project = opened(target=chosen.conninfo or "db:pg:")
             # The variable may hold a URI as Sqitch writes it.
-            chosen = chosen._replace(conninfo=project.target.conninfo or "")
+            chosen = chosen._replace(given=project.target.conninfo or "")
         return Work(project, chosen, tuple(changes), is_bundled, self.client)
 
 

@@ -73,7 +73,7 @@ def pump_command(
         raise click.UsageError("--once and --redis exclude each other")
     logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
     database = chosen(url)
-    with Client(database.for_client, max_size=1) as client, stopping() as stop:
+    with Client(database.given, max_size=1) as client, stopping() as stop:
         forget = forgetting(client, redis_url)
         rounds = (
             until_told(client, stop.is_set)

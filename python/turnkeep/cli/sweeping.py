@@ -173,7 +173,7 @@ def sweep_command(  # noqa: PLR0913  one for each option
         else:
             if storage is None:
                 click.echo("no --storage: bytes are left to another sweeper", err=True)
-            _sweep(database.for_client, storage, grace, every, as_json=as_json)
+            _sweep(database.given, storage, grace, every, as_json=as_json)
 
 
 @contextmanager
