@@ -68,7 +68,7 @@ PIECES = (
     "select 1\n\\if :no\n+ nosuch (\n\\else\n+ 1\n\\endif\n;\n",
     (
         "select 'select ' || g, 'insert into log values (' || g || ')'\n"
-        "from generate_series(1, 2) g \\gexec\n"
+        "from generate_series(1, 2) g \\gexec\n\\echo :ROW_COUNT\n"
     ),
     "select 5 \\g\n",
     "select 6 \\g out.txt\n\\! cat out.txt\n",
@@ -171,7 +171,8 @@ def test_a_script_does_what_it_does_in_psql(
     text = "".join([*kept, "\\endif\n" * opened])
     (place / "x.sql").write_text(text)
     with psycopg.connect(empty_database, autocommit=True) as session:
-        session.execute("create table if not exists log (n int)")
+        # Also when the example before has failed.
+        session.execute("create table if not exists log (n int); truncate log")
     theirs, is_done = by_psql(
         pg_server.binaries.directory / "psql", empty_database, place
     )

@@ -108,6 +108,8 @@ class Commands:
                 text = last.text(row, column)
                 if text is not None:
                     self._run_generated(text, part)
+        # What psql tells of the rows is about those that it found to run.
+        self.messages.rows = last.ntuples
 
     def _run_generated(self, sql: str, part: Part) -> None:
         r"""Run what ``\gexec`` found; inside a transaction it may not end it."""
