@@ -23,9 +23,7 @@ from turnkeep.sqitch.errors import ScriptError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# Said by what they are not: long ranges of characters take long to compile. And what a
-# repetition has taken it never gives back: to remember where it could takes up to 150
-# bytes for each byte of a script.
+# Said by what they are not: long ranges of characters take long to compile.
 _LETTER = r"[^\x00-@\[-^`{-\x7f]"
 _LETTER_OR_DIGIT = r"[^\x00-/:-@\[-^`{-\x7f]"
 _DOLLAR_TAG = rf"\$(?:{_LETTER}{_LETTER_OR_DIGIT}*)?\$"
@@ -35,7 +33,7 @@ _VARIABLE = (
 )
 _WORD = rf"(?![bBeEnNxX]'|[uU]&['\"]){_LETTER}(?:{_LETTER_OR_DIGIT}|\$)*"
 _TOKEN = re.compile(
-    rf"""(?:[ \t\n\r\f\v]++|--[^\n\r]*+)*+(?:
+    rf"""(?:[ \t\n\r\f\v]+|--[^\n\r]*)*(?:
       (?P<word>{_WORD})
     | (?P<comment>/\*)
     | (?P<escaped>[eE]')
@@ -52,13 +50,19 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_DULL = re.compile(rf"(?:[ \t\n\r\f\v,.=]++|{_WORD}|[0-9]++(?=[ \t\n\r\f\v,)]))++")
-"""What neither opens nor closes anything, and is no variable."""
+_MOST_DULL = 500
+_DULL = re.compile(
+    rf"(?:[ \t\n\r\f\v,.=]+|{_WORD}|[0-9]+(?=[ \t\n\r\f\v,)])){{1,{_MOST_DULL}}}"
+)
+"""What neither opens nor closes anything, and is no variable: so many at once.
+
+A repetition remembers where it could give back, 150 bytes for each byte of a script.
+"""
 _DULL_TOKEN = re.compile(r"[^ \t\n\r\f\v,.=]+|[,.=]")
 _BLANKS = " \t\n\r\f\v"
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _PLAIN_QUOTE = re.compile(r"[^']*'")
-_ESCAPED_QUOTE = re.compile(r"(?:[^'\\]++|\\.|'')*+'", re.DOTALL)
+_ESCAPED_QUOTE = re.compile(r"(?:[^'\\]+|\\.)*'", re.DOTALL)
 _IDENTIFIER_END = re.compile(r'[^"]*"')
 _LINE_END = re.compile(r"[\n\r]|\Z")
 _COMMAND = re.compile(r"\\([^\s\\]*)")
@@ -533,16 +537,16 @@ class Scanner:
 
     def _pass_over(self) -> None:
         """Take at once what is dull, and none of the words that tell a routine."""
-        dull = _DULL.match(self._source.text, self._position)
-        if not dull:
-            return
-        self._position = dull.end()
-        text = dull[0].rstrip(_BLANKS)
-        self._end += len(text)
-        if not self._parentheses:
-            room = max(0, _TOKENS_KEPT - len(self._tokens))
-            tokens = islice(_DULL_TOKEN.finditer(text), room)
-            self._tokens += [found[0].lower() for found in tokens]
+        while dull := _DULL.match(self._source.text, self._position):
+            if text := dull[0].rstrip(_BLANKS):
+                self._end = self._position + len(text)
+            self._position = dull.end()
+            if not self._parentheses:
+                room = max(0, _TOKENS_KEPT - len(self._tokens))
+                tokens = islice(_DULL_TOKEN.finditer(text), room)
+                self._tokens += [found[0].lower() for found in tokens]
+            if len(dull[0]) < _MOST_DULL:
+                return
 
     def _take(self, start: int, end: int, token: str) -> None:
         if self._start is None:
