@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from turnkeep.sqitch import script as scripts
@@ -158,6 +158,7 @@ def rows(url: str) -> list[tuple[int]]:
         max_size=10,
     )
 )
+@example(pieces=[next(piece for piece in PIECES if "gexec" in piece)])
 def test_a_script_does_what_it_does_in_psql(
     pieces: list[str], pg_server: TestServer, empty_database: str, place: Path
 ) -> None:
