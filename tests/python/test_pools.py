@@ -253,7 +253,7 @@ def test_a_users_call_is_one_round_trip(database: str, tmp_path: Path) -> None:
                 user(append_turn("c", HELLO))
                 opened[0].pgconn.untrace()
     kinds = Counter(line.split("\t")[3] for line in sent.read_text().splitlines())
-    assert (kinds["Sync"], kinds["ReadyForQuery"]) == (8, 8)
+    assert (kinds["Sync"], kinds["ReadyForQuery"], kinds["Flush"]) == (8, 8, 0)
 
 
 def test_a_machine_that_goes_without_a_word_is_not_waited_for_for_hours(

@@ -13,6 +13,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from turnkeep.transports.postgresql import query
+from turnkeep.trips import AsyncTrip
 
 if TYPE_CHECKING:
     from typing import LiteralString
@@ -125,8 +126,7 @@ class Sessions:
         query: LiteralString | bytes,
         parameters: Parameters,
     ) -> list[Row]:
-        # What one Sync ends is one transaction, and one trip.
-        async with connection.pipeline():
+        async with AsyncTrip(connection):
             await connection.execute(LIMITED, [self._limit])
             cursor = await connection.execute(query, parameters)
         return await cursor.fetchall()

@@ -37,6 +37,7 @@ from turnkeep.errors import (
     Unreachable,
     class_for,
 )
+from turnkeep.trips import AsyncTrip, Trip
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -132,8 +133,7 @@ class PostgreSQL(OverPool):
                 cursor = RawCursor(connection)
                 if self._claims is None:
                     return document(cursor.execute(*query(call)))
-                # What one Sync ends is one transaction, and one trip.
-                with connection.pipeline():
+                with Trip(connection):
                     RawCursor(connection).execute(ASSUME_USER, (self._claims,))
                     cursor.execute(*query(call))
                 return document(cursor)
@@ -180,8 +180,7 @@ class AsyncPostgreSQL(OverPool):
                 cursor = AsyncRawCursor(connection)
                 if self._claims is None:
                     return document(await cursor.execute(*query(call)))
-                # What one Sync ends is one transaction, and one trip.
-                async with connection.pipeline():
+                async with AsyncTrip(connection):
                     assumed = AsyncRawCursor(connection)
                     await assumed.execute(ASSUME_USER, (self._claims,))
                     await cursor.execute(*query(call))
