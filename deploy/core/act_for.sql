@@ -13,7 +13,17 @@ begin
     -- Row security of the writing functions compares with this setting: it is read
     -- several times a call, and the claims would be parsed each time.
     return set_config(
-        'turnkeep.owner_id', turnkeep.resolve_owner(act_for.owner_id)::text, true
+        'turnkeep.owner_id',
+        coalesce(
+            -- Nearly every call: a user's, who names nobody.
+            case
+                when act_for.owner_id is null
+                    and current_setting('role', true) = 'authenticated'
+                then turnkeep.current_owner()
+            end,
+            turnkeep.resolve_owner(act_for.owner_id)
+        )::text,
+        true
     )::uuid;
 end
 $function$;

@@ -41,43 +41,76 @@ declare
     v_owner_id constant uuid := turnkeep.act_for(append_turn.owner_id);
     v_metadata jsonb;
     v_files public.files[];
+    v_is_plain boolean;
     v_turn_size integer;
     v_conversation_id uuid;
     v_is_new boolean := false;
     v_first_seq bigint;
     v_first_at timestamptz;
     v_truncated_at timestamptz;
-    v_message record;
-    v_messages jsonb[] := array[]::jsonb[];
-    v_named_ids uuid[] := array[]::uuid[];
+    v_reply jsonb;
+    v_named_ids uuid[] := '{}';
     v_upserted record;
-    v_created_ids uuid[] := array[]::uuid[];
+    v_created_ids uuid[];
     v_pinned turnkeep.pinned_file[];
-    v_linked_ids uuid[] := array[]::uuid[];
-    v_unknown_ids uuid[] := array[]::uuid[];
-    v_reply_files jsonb := jsonb '[]';
+    v_linked_ids uuid[];
+    v_unknown_ids uuid[];
 begin
-    -- What is most often right is not worth a call.
-    if append_turn.metadata is not null
-        or length(append_turn.title) > 1024
-        or coalesce(length(append_turn.continuation_id), 0) not between 1 and 500
+    -- What is most often right is not worth a call, nor many expressions: each is set
+    -- up anew in every transaction.
+    if (
+        append_turn.metadata is null
+        and append_turn.title is null
+        and append_turn.continuation_id <> ''
+        and length(append_turn.continuation_id) <= 500
+        and (
+            append_turn.request_id is null
+            or append_turn.request_id <> ''
+            and length(append_turn.request_id) <= 200
+        )
+    ) is not true
     then
         v_metadata := turnkeep.check_conversation(
             append_turn.continuation_id, append_turn.title, append_turn.metadata
         );
+
+        if length(append_turn.request_id) not between 1 and 200 then
+            raise exception 'request_id is empty or too long'
+                using
+                    errcode = 'PT422',
+                    detail = format(
+                        'It has %s characters.', length(append_turn.request_id)
+                    ),
+                    hint = 'Pass 1 to 200 characters, or leave it out.';
+        end if;
     end if;
 
-    if length(append_turn.request_id) not between 1 and 200 then
-        raise exception 'request_id is empty or too long'
-            using
-                errcode = 'PT422',
-                detail = format(
-                    'It has %s characters.', length(append_turn.request_id)
-                ),
-                hint = 'Pass 1 to 200 characters, or leave it out.';
-    end if;
+    -- Plain messages: roles and contents. Even compressed as tightly as can be, 255
+    -- to one, what takes no more than this has no content that is too large.
+    v_is_plain := pg_column_size(append_turn.messages) <= 65536
+    and jsonb_path_exists(
+        append_turn.messages,
+        'strict $ ? (
+            @.type() == "array" && @.size() >= 1 && @.size() <= 200
+            && !exists (@[*] ? (
+                !exists (@ ? (
+                    @.content.type() == "string"
+                    && (
+                        @.role == "user" || @.role == "assistant"
+                        || @.role == "system" || @.role == "tool"
+                    )
+                ))
+                || exists (@.metadata)
+                || exists (@.file_ids)
+            ))
+        )'
+    );
 
-    v_turn_size := turnkeep.check_messages(append_turn.messages);
+    if v_is_plain then
+        v_turn_size := jsonb_array_length(append_turn.messages);
+    else
+        v_turn_size := turnkeep.check_messages(append_turn.messages);
+    end if;
 
     if nullif(append_turn.files, 'null') <> '[]' then
         v_files := turnkeep.read_files(v_owner_id, append_turn.files, 200);
@@ -174,7 +207,7 @@ begin
         );
     end if;
 
-    for v_message in
+    with added as (
         insert into public.messages (
             conversation_id, owner_id, seq, created_at, role, content, metadata,
             file_ids, request_id, turn_size
@@ -195,17 +228,30 @@ begin
             as (role public.message_role, content text, metadata jsonb, file_ids uuid[])
         ) with ordinality as m (role, content, metadata, file_ids, ordinal)
         returning id, seq, role, created_at
-    loop
-        -- An array grows in place; a jsonb would be written anew for each message.
-        v_messages := array_append(v_messages, to_jsonb(v_message));
-    end loop;
+    )
+    select jsonb_build_object(
+        'conversation_id', v_conversation_id,
+        'continuation_id', append_turn.continuation_id,
+        'request_id', append_turn.request_id,
+        'created', v_is_new,
+        'replayed', false,
+        'messages', jsonb_agg(a),
+        'files', jsonb '[]',
+        'unknown_files', jsonb '[]',
+        'next_seq', v_first_seq + v_turn_size
+    )
+    into v_reply
+    from added as a;
 
-    if jsonb_path_exists(append_turn.messages, '$[*].file_ids[*]') then
+    if not v_is_plain
+        and jsonb_path_exists(append_turn.messages, '$[*].file_ids[*]')
+    then
         v_named_ids := turnkeep.named_files(append_turn.messages, '{}');
     end if;
 
     if v_files is not null or v_named_ids <> '{}' then
         if v_files is null then
+            v_created_ids := '{}';
             v_pinned := turnkeep.pin_files(v_owner_id, v_named_ids);
         else
             v_upserted := turnkeep.upsert_files(
@@ -246,19 +292,22 @@ begin
             );
         end if;
 
-        v_reply_files := to_jsonb(array(
-            select f
-            from (
-                select
-                    p.id,
-                    p.bucket_id,
-                    p.storage_path,
-                    p.id = any (v_created_ids) as created,
-                    p.id = any (v_linked_ids) as linked
-                from unnest(v_pinned) as p
-                order by array_position(v_named_ids, p.id)
-            ) as f
-        ));
+        v_reply := v_reply || jsonb_build_object(
+            'files', array(
+                select f
+                from (
+                    select
+                        p.id,
+                        p.bucket_id,
+                        p.storage_path,
+                        p.id = any (v_created_ids) as created,
+                        p.id = any (v_linked_ids) as linked
+                    from unnest(v_pinned) as p
+                    order by array_position(v_named_ids, p.id)
+                ) as f
+            ),
+            'unknown_files', coalesce(v_unknown_ids, '{}')
+        );
     end if;
 
     -- As write_event does it, without a function and a query around the insert.
@@ -269,7 +318,7 @@ begin
         jsonb_build_object(
             'created', v_is_new,
             'messages', v_turn_size,
-            'files', cardinality(v_linked_ids),
+            'files', coalesce(cardinality(v_linked_ids), 0),
             'next_seq', v_first_seq + v_turn_size
         ),
         v_conversation_id,
@@ -278,17 +327,7 @@ begin
     where s.owner_id = '00000000-0000-0000-0000-000000000000'
       and s.is_recording_events;
 
-    return jsonb_build_object(
-        'conversation_id', v_conversation_id,
-        'continuation_id', append_turn.continuation_id,
-        'request_id', append_turn.request_id,
-        'created', v_is_new,
-        'replayed', false,
-        'messages', to_jsonb(v_messages),
-        'files', v_reply_files,
-        'unknown_files', v_unknown_ids,
-        'next_seq', v_first_seq + v_turn_size
-    );
+    return v_reply;
 end
 $function$;
 

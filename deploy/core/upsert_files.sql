@@ -19,6 +19,9 @@ volatile
 set search_path = pg_temp
 as $function$
 declare
+    v_new_ids uuid[];
+    v_missing_count bigint;
+    v_created_count bigint;
     v_is_pinned boolean;
     v_problem record;
 begin
@@ -29,7 +32,9 @@ begin
     for v_round in 1..10 loop
         file_ids := turnkeep.find_files(upsert_files.owner_id, upsert_files.files);
 
-        if array_position(file_ids, null) is not null then
+        v_missing_count := cardinality(array_positions(file_ids, null));
+
+        if v_missing_count > 0 then
             -- Two keys decide here, path and sha256, and no order of inserting sorts by
             -- both: two batches could wait for each other. A file by itself waits
             -- alone; the only new one of a batch may have company in the next round.
@@ -40,15 +45,22 @@ begin
                 );
             end if;
 
+            v_new_ids := array(
+                select coalesce(f.id, turnkeep.new_id())
+                from unnest(file_ids) with ordinality as f (id, ordinal)
+                order by f.ordinal
+            );
+
             with created as (
                 insert into public.files (
-                    owner_id, bucket_id, storage_path, original_name, mime_type,
+                    id, owner_id, bucket_id, storage_path, original_name, mime_type,
                     size_bytes, sha256, file_type, metadata,
                     created_at, stored_at, unlinked_since
                 )
                 select
-                    w.owner_id, w.bucket_id, w.storage_path, w.original_name,
-                    w.mime_type, w.size_bytes, w.sha256, w.file_type, w.metadata,
+                    v_new_ids[w.ordinality], w.owner_id, w.bucket_id, w.storage_path,
+                    w.original_name, w.mime_type, w.size_bytes, w.sha256,
+                    w.file_type, w.metadata,
                     coalesce(upsert_files.linked_at, now()),
                     upsert_files.linked_at,
                     case when upsert_files.linked_at is null then now() end
@@ -59,11 +71,18 @@ begin
                 on conflict do nothing
                 returning id
             )
-            select created_ids || array_agg(c.id) into created_ids
+            select created_ids || array_agg(c.id), count(*)
+            into created_ids, v_created_count
             from created as c;
 
-            -- Also what somebody else has inserted meanwhile, or the batch has twice.
-            file_ids := turnkeep.find_files(upsert_files.owner_id, upsert_files.files);
+            if v_created_count = v_missing_count then
+                file_ids := v_new_ids;
+            else
+                -- Somebody else has inserted some meanwhile, or the batch has one twice.
+                file_ids := turnkeep.find_files(
+                    upsert_files.owner_id, upsert_files.files
+                );
+            end if;
         end if;
 
         -- In one pass all that the caller is going to use: a second one would go back

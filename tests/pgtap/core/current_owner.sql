@@ -18,6 +18,13 @@ select is(
     'in capitals too'
 );
 
+set local "request.jwt.claims" to '';
+
+select is(
+    turnkeep.current_owner(), null,
+    'claims that an earlier transaction has left empty say nothing'
+);
+
 set local "request.jwt.claim.sub" to '22222222-2222-4222-8222-222222222222';
 
 select is(
@@ -25,16 +32,12 @@ select is(
     'an older gateway says the subject alone'
 );
 
-set local "request.jwt.claim.sub" to '';
+set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
 
 select is(
-    turnkeep.current_owner(), 'aaaaaaaa-1111-4111-8111-11111111111a',
-    'a setting that an earlier transaction has left empty says nothing'
+    turnkeep.current_owner(), '11111111-1111-4111-8111-111111111111',
+    'the claims come first'
 );
-
-set local "request.jwt.claims" to '';
-
-select is(turnkeep.current_owner(), null, 'nor do claims that it has left empty');
 
 set local "request.jwt.claims" to '{"sub": "00000000-0000-0000-0000-000000000000"}';
 
@@ -43,6 +46,7 @@ select is(
     'no token makes its bearer the service: not the nil uuid'
 );
 
+set local "request.jwt.claims" to '';
 set local "request.jwt.claim.sub" to '00000000-0000-0000-0000-000000000000';
 
 select is(turnkeep.current_owner(), null, 'said either way');
