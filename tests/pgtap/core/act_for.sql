@@ -1,6 +1,6 @@
 begin;
 
-select plan(6);
+select plan(7);
 
 set local role turnkeep_api;
 set local "request.jwt.claims" to '{"sub": "11111111-1111-4111-8111-111111111111"}';
@@ -28,6 +28,12 @@ select is(
 );
 
 reset role;
+
+select is(
+    turnkeep.act_for(null), '00000000-0000-0000-0000-000000000000',
+    'the service is nobody''s user, whatever its claims say'
+);
+
 set local "request.jwt.claims" to '';
 
 select is(
