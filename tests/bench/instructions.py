@@ -43,7 +43,7 @@ FEW, MANY = 10, 30
 CLIENT_FEW, CLIENT_MANY = 100, 1100
 """Calls of a client, whose start is another one each time."""
 COUNTED = re.compile(r"Collected : (\d+)")
-CALLGRIND = ("--tool=callgrind", "--callgrind-out-file=/dev/null")
+CALLGRIND = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,10 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
     options = parser.parse_args(arguments)
-    valgrind = shutil.which("valgrind")
-    if valgrind is None:
-        parser.error("valgrind is not installed: apt-get install valgrind")
-
+    require_valgrind(parser)
     chosen = [
         case
         for case in CASES
@@ -74,12 +71,9 @@ def main(arguments: Sequence[str]) -> int:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(SETUP)
             connection.execute("vacuum analyze")
-        client_counts = {way: client_instructions(valgrind, url, way) for way in WAYS}
+        client_counts = {way: client_instructions(url, way) for way in WAYS}
         cluster.stop()
-        counts = {
-            case.name: instructions(valgrind, binaries, cluster, case)
-            for case in chosen
-        }
+        counts = {case.name: instructions(binaries, cluster, case) for case in chosen}
 
     if options.json:
         json.dump({"server": counts, "client": client_counts}, sys.stdout, indent=2)
@@ -90,15 +84,22 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def instructions(
-    valgrind: str, binaries: Binaries, cluster: Cluster, case: Case
+    binaries: Binaries,
+    cluster: Cluster,
+    case: Case,
+    database: str = "postgres",
 ) -> float:
-    """Give the instructions of one call."""
-    few, many = (session(valgrind, binaries, cluster, case, n) for n in (FEW, MANY))
+    """Give the instructions of one call, in a cluster that is stopped."""
+    few, many = (session(binaries, cluster, case, n, database) for n in (FEW, MANY))
     return (many - few) / (MANY - FEW)
 
 
 def session(
-    valgrind: str, binaries: Binaries, cluster: Cluster, case: Case, calls: int
+    binaries: Binaries,
+    cluster: Cluster,
+    case: Case,
+    calls: int,
+    database: str,
 ) -> int:
     """Give the instructions of a session of ``calls``, from its start to its end."""
     # A line is a statement to this server.
@@ -111,9 +112,9 @@ def session(
     script += ["execute called"] * calls
     ended = subprocess.run(  # noqa: S603
         [
-            *(valgrind, *CALLGRIND),
+            *CALLGRIND,
             *(str(binaries.directory / "postgres"), "--single"),
-            *("-D", str(cluster.data), "postgres"),
+            *("-D", str(cluster.data), database),
         ],
         input="\n".join(script) + "\n",
         check=True,
@@ -126,13 +127,14 @@ def session(
     return collected(ended.stderr)
 
 
-def client_instructions(valgrind: str, url: str, way: str) -> float:
+def client_instructions(url: str, way: str) -> float:
     """Give the instructions of a client that stores a turn."""
     few, many = (
         collected(
             subprocess.run(  # noqa: S603
                 [
-                    *(valgrind, *CALLGRIND, sys.executable),
+                    *CALLGRIND,
+                    sys.executable,
                     *("-m", "bench.wrapper", url, way, str(calls)),
                 ],
                 check=True,
@@ -144,6 +146,12 @@ def client_instructions(valgrind: str, url: str, way: str) -> float:
         for calls in (CLIENT_FEW, CLIENT_MANY)
     )
     return (many - few) / (CLIENT_MANY - CLIENT_FEW)
+
+
+def require_valgrind(parser: argparse.ArgumentParser) -> None:
+    """End with a word about it where valgrind is not installed."""
+    if shutil.which("valgrind") is None:
+        parser.error("valgrind is not installed: apt-get install valgrind")
 
 
 def collected(report: str) -> int:
