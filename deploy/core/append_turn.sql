@@ -235,7 +235,7 @@ begin
         'request_id', append_turn.request_id,
         'created', v_is_new,
         'replayed', false,
-        'messages', jsonb_agg(a),
+        'messages', array_agg(a),
         'files', jsonb '[]',
         'unknown_files', jsonb '[]',
         'next_seq', v_first_seq + v_turn_size

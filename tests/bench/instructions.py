@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from turnkeep.embedded.cluster import Cluster
 
-FEW, MANY = 10, 30
+FEW, MANY = 10, 90
 """Calls; the first five have plans of their own, and the sixth the one that stays."""
 CLIENT_FEW, CLIENT_MANY = 100, 1100
 """Calls of a client, whose start is another one each time."""
