@@ -19,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -38,8 +39,14 @@ if TYPE_CHECKING:
 
     from turnkeep.embedded.cluster import Cluster
 
-FEW, MANY = 10, 90
-"""Calls; the first five have plans of their own, and the sixth the one that stays."""
+FEW, MANY = 110, 190
+"""Calls; the first five have plans of their own, and the sixth the one that stays. The
+first in `ACTIVITY` that goes to a conversation moves it in an index, and there are a
+hundred of them."""
+ACTIVITY = 300
+"""Seconds, of `conversations.active_at`."""
+SESSION = 30
+"""Seconds, at most."""
 CLIENT_FEW, CLIENT_MANY = 100, 1100
 """Calls of a client, whose start is another one each time."""
 COUNTED = re.compile(r"Collected : (\d+)")
@@ -102,6 +109,9 @@ def session(
     database: str,
 ) -> int:
     """Give the instructions of a session of ``calls``, from its start to its end."""
+    left = ACTIVITY - time.time() % ACTIVITY
+    if left < SESSION:
+        time.sleep(left)
     # A line is a statement to this server.
     script = [f"prepare called as {' '.join(case.query.split())}"]
     if case.is_user:
