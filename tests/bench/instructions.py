@@ -26,7 +26,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from bench.cases import CASES, CLAIMS, SETUP, Case
+from bench.cases import CASES, CLAIMS, CONVERSATIONS, SETUP, Case
 from bench.wrapper import WAYS
 from turnkeep.bundle import project_directory
 from turnkeep.embedded.account import Account
@@ -39,14 +39,13 @@ if TYPE_CHECKING:
 
     from turnkeep.embedded.cluster import Cluster
 
-FEW, MANY = 110, 190
-"""Calls; the first five have plans of their own, and the sixth the one that stays. The
-first in `ACTIVITY` that goes to a conversation moves it in an index, and there are a
-hundred of them."""
+FEW, MANY = 10, 50
+"""Calls; the first five have plans of their own, and the sixth the one that stays."""
 ACTIVITY = 300
-"""Seconds, of `conversations.active_at`."""
-SESSION = 30
-"""Seconds, at most."""
+"""Seconds in which `conversations.active_at` stays: the first call after them that goes
+to a conversation moves it in an index."""
+SPAN = 60
+"""Seconds that the sessions of a case take, at most."""
 CLIENT_FEW, CLIENT_MANY = 100, 1100
 """Calls of a client, whose start is another one each time."""
 COUNTED = re.compile(r"Collected : (\d+)")
@@ -97,21 +96,27 @@ def instructions(
     database: str = "postgres",
 ) -> float:
     """Give the instructions of one call, in a cluster that is stopped."""
-    few, many = (session(binaries, cluster, case, n, database) for n in (FEW, MANY))
+    left = ACTIVITY - time.time() % ACTIVITY
+    if left < SPAN:
+        time.sleep(left)
+    # Not counted: all conversations are moved now.
+    session(binaries, cluster, case, CONVERSATIONS, database)
+    few, many = (
+        collected(session(binaries, cluster, case, calls, database, CALLGRIND))
+        for calls in (FEW, MANY)
+    )
     return (many - few) / (MANY - FEW)
 
 
-def session(
+def session(  # noqa: PLR0913, PLR0917
     binaries: Binaries,
     cluster: Cluster,
     case: Case,
     calls: int,
     database: str,
-) -> int:
-    """Give the instructions of a session of ``calls``, from its start to its end."""
-    left = ACTIVITY - time.time() % ACTIVITY
-    if left < SESSION:
-        time.sleep(left)
+    under: Sequence[str] = (),
+) -> str:
+    """Run a session of ``calls`` under a program, and give what that says."""
     # A line is a statement to this server.
     script = [f"prepare called as {' '.join(case.query.split())}"]
     if case.is_user:
@@ -122,7 +127,7 @@ def session(
     script += ["execute called"] * calls
     ended = subprocess.run(  # noqa: S603
         [
-            *CALLGRIND,
+            *under,
             *(str(binaries.directory / "postgres"), "--single"),
             *("-D", str(cluster.data), database),
         ],
@@ -134,7 +139,7 @@ def session(
     )
     if "ERROR" in ended.stderr:
         raise LookupError(ended.stderr)
-    return collected(ended.stderr)
+    return ended.stderr
 
 
 def client_instructions(url: str, way: str) -> float:
